@@ -1,0 +1,1 @@
+"""Runs jobs: a worker process that measures, a judge process that does not know the plugin, and nothing shared."""

@@ -1,0 +1,1 @@
+"""Finds plugins, keeps what they declare as facts, and never imports one itself."""
