@@ -70,14 +70,21 @@ class Record(Facts):
     @property
     def identity(self) -> str:
         """What makes two measurements the same measurement: implementation source, case, device, environment."""
-        return identity(self.variant, self.implementation, self.source_hash, self.case, self.device, self.environment)
+        key = f"{self.variant}/{self.implementation}"
+        return identity(key, self.source_hash, self.case, self.device, self.environment)
 
 
-def identity(
-    variant: str, implementation: str, source_hash: str, case: Case, device: DeviceFacts, environment: Environment
-) -> str:
-    """Return the hash under which a plan finds out that a result is already there."""
-    parts = [variant, implementation, source_hash, case.id, device.id, environment.digest()]
+def identity(key: str, source_hash: str, case: Case, device: DeviceFacts, environment: Environment) -> str:
+    """Return the hash under which a plan finds out that a result is already there.
+
+    Args:
+        key: the implementation, `variant/name`.
+        source_hash: its sources.
+        case: the workload.
+        device: where it runs.
+        environment: what it runs with.
+    """
+    parts = [key, source_hash, case.id, device.id, environment.digest()]
     return hashlib.sha256(rfc8785.dumps(parts)).hexdigest()
 
 

@@ -2,8 +2,8 @@
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -31,9 +31,8 @@ def main(connection: Connection, text: str) -> None:
         return
     for index, case in enumerate(order.job.cases):
         send(connection, Began(case=index))
-        reply, tensors = _answer(
-            index, lambda one=case: measure(subject, one, order.job.case_seed(one), _device(order))
-        )
+        seed, device = order.job.case_seed(case), order.job.device.kind
+        reply, tensors = _answer(index, partial(measure, subject, case, seed, device))
         send(connection, reply, tensors)
 
 
@@ -46,7 +45,7 @@ def load(order: Order) -> Subject:
     variant = definition(order)
     home = vars(importlib.import_module(order.variant.module)).values()
     reductions = tuple(one for one in home if isinstance(one, Reduction) and one.variant == order.variant.slug)
-    core = variant.mix
+    core: Callable[..., object] = variant.mix
     if not order.implementation.is_reference:
         module = vars(importlib.import_module(order.implementation.module)).values()
         declared = (one for one in module if isinstance(one, Implementation))
@@ -55,10 +54,6 @@ def load(order: Order) -> Subject:
             raise LookupError(f"{order.implementation.module} no longer declares {order.implementation.key}")
         core = named.mix
     return Subject(variant, order.variant, order.implementation, core, reductions)
-
-
-def _device(order: Order) -> str:
-    return "cuda" if order.job.device.kind == "cuda" else "cpu"
 
 
 def _answer(index: int, run: Callable[[], Measurement]) -> tuple[Reply, bytes]:
