@@ -1,0 +1,1 @@
+"""Linear attention: recurrent mechanisms with a matrix state."""
