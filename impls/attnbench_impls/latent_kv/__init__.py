@@ -1,0 +1,1 @@
+"""Softmax attention over a compressed latent of keys and values."""

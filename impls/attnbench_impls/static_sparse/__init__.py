@@ -1,0 +1,1 @@
+"""Sparse softmax attention whose pattern is fixed before any token is seen."""
