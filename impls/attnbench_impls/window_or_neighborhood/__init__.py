@@ -1,0 +1,1 @@
+"""Attention inside windows and neighborhoods of a grid or sequence."""
