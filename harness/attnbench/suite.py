@@ -55,6 +55,7 @@ class Suite:
         judge: `module:function` of (variant class, Case, seed, Measurement) -> Verdict, run in the judge.
         exclusive: whether a case needs the device for itself because it is timed.
         gates: whether a pass here is what lets other suites' results be ranked.
+        per_variant: whether one implementation speaks for the variant, because the result is the mechanism's.
     """
 
     name: str
@@ -65,3 +66,4 @@ class Suite:
     judge: str
     exclusive: bool = False
     gates: bool = False
+    per_variant: bool = False

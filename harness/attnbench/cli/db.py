@@ -83,7 +83,7 @@ def export(
 
 @app.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(help="Records, or folders of them.", metavar="PATH...")],
+    paths: Annotated[list[Path], typer.Argument(help="Records, or folders of them.", metavar="PATH")],
     db: Database,
 ) -> None:
     """Add exported records. A file that is no record is refused, and the others go in.
@@ -95,7 +95,7 @@ def import_(
             added, known = store.load(paths)
         except RefusedError as error:
             for reason in error.reasons[1:]:
-                console.print(f"refused: {reason}")
+                typer.echo(f"refused: {reason}", err=True)
             raise
     console.print(f"{added} results added, {known} known before")
 
