@@ -17,7 +17,7 @@ USUAL_CACHE = 32 * 2**20
 now_ns = time.perf_counter_ns
 _Event = torch.cuda.Event
 _synchronize = torch.cuda.synchronize
-_sleep = torch.cuda._sleep
+_sleep: Callable[[int], None] = torch.cuda._sleep
 
 
 class Clock(Protocol):

@@ -53,7 +53,7 @@ class Keeper(Generic[T]):
         kept: set of inputs -> the copy.
     """
 
-    def __init__(self, copy: Callable[[object], T], rng: Random, sets: int = 3) -> None:
+    def __init__(self, copy: Callable[[int, object], T], rng: Random, sets: int = 3) -> None:
         self.kept: dict[int, T] = {}
         self._copy, self._rng, self._sets = copy, rng, sets
         self._offered: Counter[int] = Counter()
@@ -64,7 +64,7 @@ class Keeper(Generic[T]):
             return
         self._offered[index] += 1
         if self._rng.random() * self._offered[index] < 1:
-            self.kept[index] = self._copy(result)
+            self.kept[index] = self._copy(index, result)
 
 
 def time_paired(
