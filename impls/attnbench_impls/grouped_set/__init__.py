@@ -1,0 +1,1 @@
+"""Attention among the members of groups: sets of series, objects or samples."""
