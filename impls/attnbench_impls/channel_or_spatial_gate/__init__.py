@@ -1,0 +1,1 @@
+"""Attention as gates: factors on the channels and places of a feature map."""
