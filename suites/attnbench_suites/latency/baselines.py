@@ -54,15 +54,17 @@ def copy(operands: Map) -> Tensor:
 
 
 def _heads(case: Case, draw: Draw) -> Heads:
+    """Lay heads out as a model has them: split from model width by a projection, or whole in a cache."""
+    batch = integer(case, "batch") if "batch" in case.shape else 1
     heads = integer(case, "heads")
-    queries, keys = (1, integer(case, "n")) if case.kind == Direction.DECODE else _tokens(case)
-    lead, width = (integer(case, "batch") if "batch" in case.shape else 1, heads), integer(case, "dim") // heads
-    return Heads(
-        q=draw.normal(*lead, queries, width),
-        k=draw.normal(*lead, keys, width),
-        v=draw.normal(*lead, keys, width),
-        causal=case.pattern in CAUSAL and case.kind != Direction.DECODE,
-    )
+    width = integer(case, "dim") // heads
+    if case.kind == Direction.DECODE:
+        n = integer(case, "n")
+        q, k, v = (draw.normal(batch, heads, rows, width) for rows in (1, n, n))
+        return Heads(q=q, k=k, v=v, causal=False)
+    queries, keys = _tokens(case)
+    q, k, v = (draw.normal(batch, rows, heads, width).transpose(1, 2) for rows in (queries, keys, keys))
+    return Heads(q=q, k=k, v=v, causal=case.pattern in CAUSAL)
 
 
 def _tokens(case: Case) -> tuple[int, int]:

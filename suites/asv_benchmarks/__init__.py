@@ -1,0 +1,1 @@
+"""asv's benchmark directory: thin adapters over the latency suite."""
