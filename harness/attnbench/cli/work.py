@@ -1,5 +1,7 @@
 """What `check`, `run` and `demo` share: running a plan with a progress bar."""
 
+import math
+import time
 from collections.abc import Callable
 
 from attnbench.cli.output import errors, progress
@@ -12,11 +14,18 @@ from attnbench.running import run
 FINE = frozenset({Status.PASSED, Status.UNSUPPORTED})
 
 
-def work(plan: Plan, registry: Registry, title: str, keep: Callable[[Record], object]) -> list[Record]:
+def work(
+    plan: Plan,
+    registry: Registry,
+    title: str,
+    keep: Callable[[Record], object],
+    seconds: float = math.inf,
+) -> list[Record]:
     """Run a plan, hand each record to `keep` at once, and show how far it is.
 
-    A Ctrl-C ends the workers, says what was kept, and is raised again.
+    When `seconds` have passed, or on Ctrl-C, the workers end and what was kept stays; a Ctrl-C is raised again.
     """
+    end = time.monotonic() + seconds
     records: list[Record] = []
     with progress() as bar:
         task = bar.add_task(title, total=plan.cases)
@@ -25,6 +34,9 @@ def work(plan: Plan, registry: Registry, title: str, keep: Callable[[Record], ob
             for record in results:
                 keep(record)
                 records.append(record)
+                if time.monotonic() > end:
+                    results.close()
+                    break
                 bar.update(task, advance=1, description=f"{title} {record.variant}/{record.implementation}")
         except KeyboardInterrupt:
             results.close()
