@@ -1,0 +1,1 @@
+"""Results -> boards, ranks and comparisons. Reads the store; runs nothing and imports no torch."""

@@ -1,0 +1,101 @@
+"""Boards and comparisons as tables for the terminal.
+
+What plugins wrote is data: print to a console that reads no markup.
+"""
+
+from collections.abc import Iterable, Iterator
+from textwrap import shorten
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from attnbench.facts import DeviceFacts
+from attnbench.suite import Metric
+from attnbench_reports.board import Board
+from attnbench_reports.comparison import Comparison, Pair
+from attnbench_reports.outcomes import Outcome
+from attnbench_reports.quantities import amount, digits, quantity, spread
+from attnbench_reports.ranking import Ranking, Row
+from attnbench_reports.standings import Standing
+
+BADGES = {"passed": Text("✓ passed", "green"), "failed": Text("✗ failed", "red"), "unsupported": Text("– unsupported")}
+
+
+def render(boards: Iterable[Board]) -> Iterator[RenderableType]:
+    """Yield what is printed for boards, each with its headline."""
+    for board in boards:
+        yield Text(f"\n{board.suite} v{board.version} on {board.device.name} ({board.device.id})", "bold")
+        if board.rankings:
+            yield from map(_ranking, board.rankings)
+        else:
+            yield _standings((board.device, one) for one in board.standings)
+
+
+def render_comparison(comparison: Comparison, left: str, right: str) -> Iterator[RenderableType]:
+    """Yield what is printed for two names."""
+    if comparison.standings:
+        yield Text("\ncorrectness", "bold")
+        yield _standings(comparison.standings)
+    if not comparison.pairs:
+        yield Text(f"\n{left} and {right} share no scored workload on any device.")
+        return
+    table = _table(f"{left} next to {right}")
+    for name in ("device", "suite", "workload", left, right, "speed-up"):
+        table.add_column(name, justify="right" if name in {left, right, "speed-up"} else "left")
+    for pair in comparison.pairs:
+        sides = [_cell(pair.left), _cell(pair.right)]
+        table.add_row(pair.device.id, pair.suite, pair.workload, *sides, _speedup(pair))
+    yield table
+
+
+def _standings(standings: Iterable[tuple[DeviceFacts, Standing]]) -> Table:
+    table = _table()
+    for name in ("device", "implementation", "verdict", "passed / failed / unsupported", "worst error, of its bound"):
+        table.add_column(name)
+    for device, one in standings:
+        counts = [f"{dtype} {t.passed}/{t.failed}/{t.unsupported}" for dtype, t in one.tallies.items()]
+        margin = f"{digits(one.margin.error)}, {one.margin.error / one.margin.bound:.0%}" if one.margin else ""
+        table.add_row(device.id, one.key, BADGES[one.badge], "  ".join(counts), margin)
+    return table
+
+
+def _ranking(ranking: Ranking) -> Table:
+    group = ranking.group
+    words = [group.kind, group.layout, group.pattern, group.dtype, group.profile, ranking.shared]
+    table = _table(" · ".join(word for word in words if word))
+    table.add_column("rank", justify="right")
+    table.add_column("implementation")
+    for name in ("score", "95 % interval", *(name or "measured" for name in ranking.workloads)):
+        table.add_column(name, justify="right")
+    for row in ranking.ranked:
+        won = "bold" if row.place and row.place.wins else ""
+        table.add_row(str(row.place), str(row.contender), *_score(row.score), *_cells(row), style=won)
+    for row in ranking.unranked:
+        covered = f"{row.covered} of {len(ranking.workloads)}"
+        why = Text.assemble(str(row.contender), ("\nnot ranked: " + shorten(row.reason, 160, placeholder=" …"), "dim"))
+        table.add_row("–", why, covered, "", *_cells(row))
+    return table
+
+
+def _score(score: Metric | None) -> tuple[str, str]:
+    return (quantity(score), spread(score)) if score else ("", "")
+
+
+def _cells(row: Row) -> list[str]:
+    return ["\n".join(_cell(one) for one in some) for some in row.cells.values()]
+
+
+def _cell(one: Outcome) -> str:
+    return quantity(one.headline) if one.headline else str(one.status)
+
+
+def _speedup(pair: Pair) -> str:
+    if pair.speedup is None:
+        return ""
+    return f"{amount(pair.speedup.value, 'x')}  {spread(pair.speedup)}"
+
+
+def _table(title: str | None = None) -> Table:
+    return Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
