@@ -91,7 +91,8 @@ class Store(AbstractContextManager["Store"]):
     def identities(self) -> dict[str, Status]:
         """Return the status of every current result, by its identity."""
         with self._reading() as session:
-            return dict(session.execute(select(Result.identity, Result.status).where(Result.current)).tuples())
+            current = session.execute(select(Result.identity, Result.status).where(Result.current))
+            return {row.identity: row.status for row in current}
 
     def results(
         self, *, suite: str | None = None, device: str | None = None, variant: str | None = None, current: bool = True

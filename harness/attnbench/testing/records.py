@@ -101,7 +101,7 @@ def make_record(
     """
     draw = Random(seed)
     named = {name: value for name, value in (("suite", suite), ("dtype", dtype)) if value is not None}
-    case = case or make_case(seed, **named)
+    case = case or make_case(draw.getrandbits(32), **named)
     variant = fields.get("variant", draw.choice(["multi_head", "linear_attention", "retention"]))
     implementation = fields.get("implementation", draw.choice(["reference", "torch", "triton"]))
     status = Status(fields.get("status", draw.choice([*Status, *[Status.PASSED] * 30])))
@@ -112,7 +112,7 @@ def make_record(
         "distribution": "attnbench 0.1.0",
         "source_hash": hashlib.sha256(f"{variant}/{implementation}".encode()).hexdigest(),
         "case": case,
-        "device": device or make_device(seed),
+        "device": device or make_device(draw.getrandbits(32)),
         "environment": make_environment(),
         "status": status,
         "reason": "" if passed else f"made up: {status}",

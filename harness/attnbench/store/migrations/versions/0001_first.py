@@ -127,7 +127,7 @@ def _ranks() -> None:
         sa.Column("current", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint(*KEY, name="pk_proof"),
         sa.ForeignKeyConstraint(["witness_id", *STANDING], _columns("result", "id", *STANDING), name="fk_proof_result"),
-        sa.CheckConstraint("status = 'passed' AND current = 1", name="ck_proof_standing"),
+        sa.CheckConstraint("status = 'passed' AND current = 1", name=op.f("ck_proof_standing")),
     )
     op.create_table(
         "ranking",
@@ -142,7 +142,7 @@ def _ranks() -> None:
             ["result_id", *STANDING], _columns("result", "id", *STANDING), name="fk_ranking_result"
         ),
         sa.ForeignKeyConstraint(KEY, _columns("proof", *KEY), name="fk_ranking_proof", ondelete="CASCADE"),
-        sa.CheckConstraint("status = 'passed' AND current = 1", name="ck_ranking_standing"),
+        sa.CheckConstraint("status = 'passed' AND current = 1", name=op.f("ck_ranking_standing")),
     )
     op.create_index("ix_ranking_key", "ranking", KEY)
 
