@@ -1,0 +1,1 @@
+"""Attention between streams: cross attention and fusion of modalities."""
