@@ -78,17 +78,16 @@ def chunked_recurrence(operands: GatedLinearOperands) -> Recurrence:
         """(B, H, N, D) -> (B, H, chunks, chunk, D); tokens of zeros at the end change neither outputs nor state."""
         return F.pad(x.to(wide), (0, 0, 0, -length % chunk)).reshape(*x.shape[:2], -1, chunk, x.shape[3])
 
-    q, k, v, total = cut(operands.q), cut(operands.k), cut(operands.v), cut(operands.log_decay).cumsum(3)
-    states, final = _states(k, v, total, operands.initial_state)
-    out = operands.scale * ((q * total.exp()) @ states + _scores(q, k, total) @ v)
+    q, k, v, log_decay = cut(operands.q), cut(operands.k), cut(operands.v), cut(operands.log_decay)
+    states, final = _states(k, v, log_decay, operands.initial_state)
+    out = operands.scale * ((q * log_decay.cumsum(3).exp()) @ states + _scores(q, k, log_decay) @ v)
     return Recurrence(out=out.flatten(2, 3)[:, :, :length].to(operands.v.dtype), final_state=final)
 
 
-def _states(k: Tensor, v: Tensor, total: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
+def _states(k: Tensor, v: Tensor, log_decay: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return the state before each chunk (B, H, chunks, D_k, D_v), and the one after the last."""
-    last = total[:, :, :, -1:]
-    added = ((last - total).exp() * k).mT @ v
-    kept = last.mT.exp()
+    added = (k * _later(log_decay).exp()).mT @ v
+    kept = log_decay.sum(3).exp()[..., None]
     state = torch.zeros_like(added[:, :, 0]) if initial is None else initial
     before = []
     for keep, add in zip(kept.unbind(2), added.unbind(2), strict=True):
@@ -97,18 +96,23 @@ def _states(k: Tensor, v: Tensor, total: Tensor, initial: Tensor | None) -> tupl
     return torch.stack(before, 2), state
 
 
-def _scores(q: Tensor, k: Tensor, total: Tensor) -> Tensor:
+def _scores(q: Tensor, k: Tensor, log_decay: Tensor) -> Tensor:
     """Return the decayed scores (B, H, chunks, chunk, chunk) between the tokens of a chunk, lower triangular.
 
-    Two tokens in the two halves of a block meet at the last row of the first half: the query decays down to it, the
-    key from its own row up to it, and their scores are one matmul. Halves of one token need no decay.
+    Two tokens in the two halves of a block meet at the last row of the first half: the key decays from its own row up
+    to it, the query from it down to its row, and their scores are one matmul. Halves of one token need no decay.
+    Sums start at the meeting row, since differences of long sums would lose the digits of a short decay.
     """
     blocks = (q * k).sum(-1)[..., None, None]
     while blocks.shape[-3] > 1:
-        halves = [x.unflatten(-2, (-1, 2, blocks.shape[-1])).unbind(-3) for x in (q, k, total)]
+        halves = [x.unflatten(-2, (-1, 2, blocks.shape[-1])).unbind(-3) for x in (q, k, log_decay)]
         (_, query), (key, _), (early, late) = halves
-        meeting = early[..., -1:, :]
-        across = (query * (late - meeting).exp()) @ (key * (meeting - early).exp()).mT
+        across = (query * late.cumsum(-2).exp()) @ (key * _later(early).exp()).mT
         first, second = blocks.unflatten(-3, (-1, 2)).unbind(-3)
         blocks = torch.cat([F.pad(first, (0, first.shape[-1])), torch.cat([across, second], -1)], -2)
     return blocks.squeeze(-3)
+
+
+def _later(x: Tensor) -> Tensor:
+    """Return for each row (..., N, D) the sum of the rows after it."""
+    return F.pad(x[..., 1:, :], (0, 0, 0, 1)).flip(-2).cumsum(-2).flip(-2)
