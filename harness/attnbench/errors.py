@@ -16,7 +16,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
         name: what the user wrote.
         known: every name that would have been right.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         hint = f"did you mean {' or '.join(close)}?"

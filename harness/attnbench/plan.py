@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from attnbench import environment
 from attnbench.errors import UserError
@@ -105,7 +104,7 @@ def plan(registry: Registry, wish: Wish) -> Plan:
     suites.sort(key=lambda suite: (not suite.gates, not suite.exclusive, suite.name))
     jobs: list[Job] = []
     skipped: list[Skip] = []
-    for device in wish.devices:
+    for device in {one.id: one for one in wish.devices}.values():  # two of one model would give each result twice
         for suite in suites:
             for variant, implementation in _subjects(registry, wish.implementations, suite, device):
                 job, skips = _job(suite, variant, implementation, device, wish)
@@ -123,8 +122,8 @@ def _subjects(
     registry: Registry, implementations: Sequence[ImplementationFacts], suite: Suite, device: DeviceFacts
 ) -> Iterator[tuple[VariantFacts, ImplementationFacts]]:
     """Pair implementations with their variants; a suite that trains takes one a variant, its author's first choice."""
-    for slug, group in groupby(implementations, key=lambda one: one.variant):
-        able = [one for one in group if device.kind in one.devices]
+    for slug in dict.fromkeys(one.variant for one in implementations):
+        able = [one for one in implementations if one.variant == slug and device.kind in one.devices]
         if suite.per_variant:
             able = sorted((one for one in able if not one.is_reference), key=lambda one: (one.plugin, one.line))[:1]
         for one in able:

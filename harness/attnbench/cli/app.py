@@ -1,13 +1,14 @@
 """Builds the command line from the verbs that are installed, and turns user errors into one line."""
 
 import sys
-from importlib.metadata import entry_points
 
 import typer
+from typer.exceptions import TyperException
 
 from attnbench import __version__
-from attnbench.cli.output import errors
+from attnbench.cli.output import errors, left_out
 from attnbench.errors import UserError
+from attnbench.registry.plugins import plugin_of, points, trouble
 
 app = typer.Typer(
     name="attnbench",
@@ -30,7 +31,11 @@ def run() -> None:
     """Run the command line. Exit codes: 0 fine, 1 something measured is wrong, 2 the input was, 130 interrupted."""
     _add_verbs()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:  # an option or argument that does not fit
+        if error.message:  # without arguments, the help is all there is to say
+            _fail(f"{' '.join(error.format_message().split())} (see --help)")
+        sys.exit(error.exit_code)
     except UserError as error:
         _fail(str(error))
     except OSError as error:  # a full or read-only disk, wherever it is met
@@ -41,8 +46,16 @@ def run() -> None:
 
 
 def _add_verbs() -> None:
-    for point in sorted(entry_points(group="attnbench.verbs"), key=lambda point: point.name):
-        verb = point.load()
+    taken: set[str] = set()
+    for point in points("attnbench.verbs"):
+        try:
+            verb = point.load()
+            if point.name in taken:
+                raise ValueError(f"verb {point.name} is taken")
+        except Exception as error:  # noqa: BLE001 - the verbs of a plugin may raise anything, and the others must go on
+            left_out([trouble(plugin_of(point).model_copy(update={"module": point.module}), error)])
+            continue
+        taken.add(point.name)
         if isinstance(verb, typer.Typer):
             app.add_typer(verb, name=point.name)
         else:

@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from attnbench.cli.options import Json
-from attnbench.cli.output import console, emit, errors
+from attnbench.cli.output import console, emit, left_out
 from attnbench.facts import VariantFacts
 from attnbench.nouns import Fidelity
 from attnbench.registry.registry import Registry, load
@@ -34,10 +34,8 @@ def list_(json: Json = False) -> None:
 
 
 def report_broken(registry: Registry) -> None:
-    """Name plugins that were left out, one line each, on standard error."""
-    for one in registry.broken:
-        text = f"left out {one.plugin}: {one.file}:{one.line}: {one.message}"
-        errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    """Name the plugins that a registry left out."""
+    left_out(registry.broken)
 
 
 def _data(registry: Registry) -> dict[str, object]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from attnbench.nouns import Status
+from attnbench.registry.plugins import Broken
 
 console = Console()
 errors = Console(stderr=True)
@@ -31,6 +32,13 @@ def status(of: Status, count: int | None = None) -> Text:
 def statuses(counts: Iterable[tuple[Status, int]]) -> Text:
     """Show several statuses in one line."""
     return Text(", ").join(status(one, count) for one, count in counts)
+
+
+def left_out(broken: Iterable[Broken]) -> None:
+    """Name plugins that were left out, one line each, on standard error."""
+    for one in broken:
+        text = f"left out {one.plugin}: {one.file}:{one.line}: {one.message}"
+        errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def progress() -> Progress:

@@ -135,7 +135,12 @@ def implementation(
         dtypes: what it computes in.
         devices: kinds of device that it runs on.
         mechanism: the mechanism of the catalogue that this implementation, rather than the definition, carries.
+
+    Raises:
+        TypeError: the name is `reference`, which is the definition's own, or there is no docstring.
     """
+    if name == "reference":
+        raise TypeError("`reference` is the name of the definition itself: give the implementation another")
     slug = of if isinstance(of, str) else of.facts.slug
 
     def declare(function: Callable[[P], M]) -> Implementation[P, M]:
@@ -173,7 +178,7 @@ def reduction(
 
 
 def _documentation(thing: Any) -> tuple[str, str]:
-    text = inspect.getdoc(thing)
+    text = inspect.cleandoc(thing.__doc__ or "")  # its own: a class would inherit that of its base
     if not text:
         raise TypeError(f"{thing.__qualname__} needs a docstring: its first line is what users read in lists")
     summary, _, rest = text.partition("\n")

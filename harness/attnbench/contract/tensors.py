@@ -28,12 +28,8 @@ class TensorRecord:
         return dict(_walk(self, ""))
 
     def differentiable(self) -> dict[str, Tensor]:
-        """Return the tensors that gradients are defined for: floating point, and not named in `CONSTANT`."""
-        return {
-            name: tensor
-            for name, tensor in self.tensors().items()
-            if tensor.is_floating_point() and name.split(".")[0] not in self.CONSTANT
-        }
+        """Return the tensors that gradients are defined for: floating point, and in no record's `CONSTANT`."""
+        return {name: tensor for name, tensor in _walk(self, "", constant=False) if tensor.is_floating_point()}
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Self:
         """Return a copy in which the tensors under the given dotted names are replaced.
@@ -80,13 +76,13 @@ def _apply(value: object, change: Callable[[Tensor], Tensor]) -> object:
     return value
 
 
-def _walk(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
+def _walk(value: object, name: str, constant: bool = True) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
         return
     items: Iterator[tuple[str, object]]
     if isinstance(value, TensorRecord):
-        items = value._fields()
+        items = (field for field in value._fields() if constant or field[0] not in value.CONSTANT)
     elif isinstance(value, tuple):
         items = ((str(index), item) for index, item in enumerate(cast("tuple[object, ...]", value)))
     elif isinstance(value, Mapping):
@@ -94,4 +90,4 @@ def _walk(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
     else:
         return
     for key, item in items:
-        yield from _walk(item, f"{name}.{key}" if name else key)
+        yield from _walk(item, f"{name}.{key}" if name else key, constant)

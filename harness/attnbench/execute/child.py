@@ -15,6 +15,7 @@ from attnbench.contract import Attention
 from attnbench.execute.messages import Order
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 MEMORY_SHARE = 0.8
 
 
@@ -22,7 +23,9 @@ def begin(order: Order) -> None:
     """Set this process up for an order. Nothing of a plugin has been imported yet."""
     os.setsid()
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)  # descendants stay findable when what started them ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):

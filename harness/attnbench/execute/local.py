@@ -10,7 +10,7 @@ from threading import Event
 from attnbench import __version__, environment
 from attnbench.errors import UserError
 from attnbench.execute.job import Job
-from attnbench.execute.log import tail
+from attnbench.execute.log import plain, tail
 from attnbench.execute.messages import TENSOR_BYTES, Began, Order, Question, Reply, receive, send
 from attnbench.execute.process import Child
 from attnbench.facts import Case
@@ -20,6 +20,7 @@ from attnbench.registry.registry import Registry
 from attnbench.suite import Verdict
 
 LOADING_SECONDS = 120.0
+MESSAGE_SECONDS = 60.0
 JUDGING_SECONDS = 180.0
 
 
@@ -61,7 +62,7 @@ def _one_worker(order: Order, cases: tuple[Case, ...], judge: "Judge", stop: Eve
         for index, case in enumerate(cases):
             answer = worker.answer(index)
             if isinstance(answer, Verdict):
-                lost = cases[index:] if worker.loading else (case,)
+                lost = cases[index:] if worker.began is None else (case,)
                 yield from (worker.record(one, answer) for one in lost)
                 return
             reply, tensors = answer
@@ -74,33 +75,41 @@ class Worker:
     """A process that measures.
 
     Attributes:
-        loading: whether it has not yet begun its first case: what ends it now would end it for every case.
+        began: the case that it is at; None while it loads: what ends it then would end it for every case.
     """
 
     def __init__(self, order: Order, stop: Event) -> None:
         self.order, self.stop = order, stop
         self.child = Child("attnbench.execute.worker", order)
-        self.loading = True
+        self.began: int | None = None
         self._begin(LOADING_SECONDS)
 
     def answer(self, index: int) -> tuple[Reply, bytes] | Verdict:
         """Wait for the reply to a case and its tensors; a verdict says that the process is gone, and why."""
-        connection = self.child.connection
         while self.child.ready(self.clock + self.limit, self.stop):
             try:
-                message = receive(connection, Began, Reply)
-                if isinstance(message, Began):
-                    self.loading = False
-                    self._begin(self.order.job.cases[index].seconds)
-                    continue
-                if not isinstance(message, Reply) or message.case != index:
-                    raise ValueError("it answered another case")
-                return message, connection.recv_bytes(TENSOR_BYTES)
+                with self.child.within(MESSAGE_SECONDS):
+                    answer = self._receive(index)
+                if answer is not None:
+                    return answer
             except EOFError:
                 return Verdict(status=Status.CRASHED, reason=f"the worker died: {self.child.ending()}")
+            except TimeoutError as error:
+                return Verdict(status=Status.TIMED_OUT, reason=str(error))
             except (OSError, ValueError) as error:
                 return Verdict(status=Status.REJECTED, reason=f"its answer was refused: {error}"[:4000])
         return Verdict(status=Status.TIMED_OUT, reason=f"no answer within {self.limit:g} s")
+
+    def _receive(self, index: int) -> tuple[Reply, bytes] | None:
+        """Read one message; None where it only says that the case began."""
+        message = receive(self.child.connection, Began, Reply)
+        if isinstance(message, Reply) and message.case == index:
+            return message, self.child.connection.recv_bytes(TENSOR_BYTES)
+        if isinstance(message, Began) and message.case == index and self.began != index:
+            self.began = index
+            self._begin(self.order.job.cases[index].seconds)
+            return None
+        raise ValueError("it spoke of another case")
 
     def record(self, case: Case, verdict: Verdict, reply: Reply | None = None) -> Record:
         """Make the record of a case from its verdict and its raw samples."""
@@ -115,7 +124,7 @@ class Worker:
             device=job.device,
             environment=environment.current(),
             status=verdict.status,
-            reason=verdict.reason,
+            reason=plain(verdict.reason)[:4000],
             metrics=verdict.metrics,
             samples=reply.samples if reply else {},
             provenance=Provenance(
@@ -148,13 +157,15 @@ class Judge:
         if self.child is None:
             self.child = Child("attnbench.execute.judge", self.order)
         try:
-            send(self.child.connection, Question(case=case, seed=self.order.job.case_seed(case), reply=reply), tensors)
+            question = Question(case=case, seed=self.order.job.case_seed(case), reply=reply)
+            with self.child.within(JUDGING_SECONDS):
+                send(self.child.connection, question, tensors)
             if not self.child.ready(time.monotonic() + JUDGING_SECONDS, self.stop):
                 return self._failed(f"the judge took more than {JUDGING_SECONDS:g} s")
-            verdict = receive(self.child.connection, Verdict)
+            with self.child.within(MESSAGE_SECONDS):
+                return receive(self.child.connection, Verdict)
         except (EOFError, OSError, ValueError) as error:
-            return self._failed(f"the judge gave no verdict: {error or self.child.ending()}")
-        return verdict
+            return self._failed(f"the judge gave no verdict: {str(error) or self.child.ending()}")
 
     def close(self) -> None:
         """End the process."""

@@ -10,4 +10,9 @@ def tail(log: Path, limit: int = 4000) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - limit))
         text = file.read(limit).decode("utf-8", "replace")
-    return "".join(one if one.isprintable() or one == "\n" else f"\\x{ord(one):02x}" for one in text)[-limit:].strip()
+    return plain(text)[-limit:].strip()
+
+
+def plain(text: str) -> str:
+    """Return text with everything that a terminal would obey made visible."""
+    return "".join(one if one.isprintable() or one == "\n" else f"\\x{ord(one):02x}" for one in text)

@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from threading import Event
+from threading import Event, Timer
+
+import psutil
 
 from attnbench.execute.messages import Order
 
@@ -64,11 +66,51 @@ class Child:
             return f"it was ended by signal {signal.Signals(-code).name}"
         return f"it ended with exit status {code}"
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Bound the time of a block that reads or writes the connection; past it the process is ended.
+
+        Raises:
+            TimeoutError: the block failed because the time was over.
+        """
+        late = Event()
+
+        def end() -> None:
+            late.set()
+            self._signal(signal.SIGKILL)
+
+        timer = Timer(seconds, end)
+        timer.start()
+        try:
+            yield
+        except (EOFError, OSError):
+            if late.is_set():
+                raise TimeoutError(f"a message took more than {seconds:g} s") from None
+            raise
+        finally:
+            timer.cancel()
+
     def kill(self) -> None:
-        """End the process and every process of its group: politely, then for certain."""
+        """End the process, its group and its descendants: politely, then for certain."""
+        family = self._descendants()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.process.pid is not None:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.process.pid, number)
+            self._signal(number)
             self.process.join(GRACE_SECONDS if number == signal.SIGTERM else None)
+        for one in family:  # those that left the group
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         self.connection.close()
+
+    def _signal(self, number: int) -> None:
+        if self.process.pid is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+        if number == signal.SIGKILL:  # in case it had no time to found its group
+            self.process.kill()
+
+    def _descendants(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []

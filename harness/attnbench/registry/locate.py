@@ -28,7 +28,7 @@ def locate(module: str) -> Path | None:
 
 @cache
 def closure(module: str) -> frozenset[str]:
-    """Return the module and all modules of the same top-level package that it reaches through its imports."""
+    """Return the module and all modules of the same top-level package that importing it runs."""
     reached: set[str] = set()
     waiting = [module]
     while waiting:
@@ -36,7 +36,8 @@ def closure(module: str) -> frozenset[str]:
         if name in reached or locate(name) is None:
             continue
         reached.add(name)
-        waiting.extend(found for found in _imports(name) if found.split(".")[0] == module.split(".")[0])
+        package = name.rpartition(".")[0]  # a module's packages run before it
+        waiting.extend(one for one in (package, *_imports(name)) if one.split(".")[0] == module.split(".")[0])
     return frozenset(reached)
 
 

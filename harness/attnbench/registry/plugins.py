@@ -1,5 +1,6 @@
 """What a plugin is before it is imported, and what is known of it afterwards. Free of torch."""
 
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 
 from pydantic import Field
@@ -49,9 +50,18 @@ class Request(Facts):
 
 
 def installed() -> list[Plugin]:
-    """List the plugins of this environment: ours first, so that no other can take a name from us."""
-    found = [_plugin(point) for point in entry_points(group=GROUP)]
-    return sorted(found, key=lambda plugin: (plugin.distribution != "attnbench", plugin.distribution, plugin.name))
+    """List the plugins of this environment."""
+    return [plugin_of(point) for point in points(GROUP)]
+
+
+def points(group: str) -> list[EntryPoint]:
+    """List the entry points of a group: ours first, so that no other can take a name from us."""
+
+    def rank(point: EntryPoint) -> tuple[bool, str, str]:
+        distribution = plugin_of(point).distribution
+        return distribution != "attnbench", distribution, point.name
+
+    return sorted(entry_points(group=group), key=rank)
 
 
 def file_of(plugin: Plugin) -> str:
@@ -60,7 +70,20 @@ def file_of(plugin: Plugin) -> str:
     return str(path) if path else plugin.module
 
 
-def _plugin(point: EntryPoint) -> Plugin:
+def plugin_of(point: EntryPoint) -> Plugin:
+    """Return the plugin that an entry point names."""
     known = point.dist
     name, version = (known.name, known.version) if known else ("unknown", "0")
     return Plugin(name=point.name, module=point.value.strip(), distribution=name, version=version)
+
+
+def trouble(plugin: Plugin, error: BaseException) -> Broken:
+    """Say what is wrong with a plugin, and point to the last line of its own file that the error passed through."""
+    file, line = file_of(plugin), 0
+    if isinstance(error, SyntaxError):
+        file, line = error.filename or file, error.lineno or 0
+    else:
+        inside = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        line = (inside[-1].lineno or 0) if inside else 0
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return Broken(plugin=plugin.label, file=file, line=line, message=text[:400])

@@ -7,13 +7,12 @@ error; the lines leave through the standard output that was there before any plu
 import importlib
 import os
 import sys
-import traceback
 from typing import Any
 
 from attnbench.contract import Attention, Implementation, Reduction
 from attnbench.facts import ImplementationFacts, VariantFacts
 from attnbench.nouns import Dtype
-from attnbench.registry.plugins import Broken, Declared, Plugin, Request, file_of
+from attnbench.registry.plugins import Declared, Plugin, Request, trouble
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def inspect(plugin: Plugin) -> Declared:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too, and must harm nobody
-        return Declared(plugin=plugin, broken=_trouble(plugin, error))
+        return Declared(plugin=plugin, broken=trouble(plugin, error))
 
 
 def _collect(plugin: Plugin, module: Any) -> Declared:
@@ -86,18 +85,6 @@ def _reference(variant: VariantFacts, plugin: Plugin) -> ImplementationFacts:
 
 def _stamp(facts: ImplementationFacts, plugin: Plugin) -> ImplementationFacts:
     return facts.model_copy(update={"plugin": plugin.name, "distribution": f"{plugin.distribution} {plugin.version}"})
-
-
-def _trouble(plugin: Plugin, error: BaseException) -> Broken:
-    """Point to the last line of the plugin's own file that the error passed through."""
-    file, line = file_of(plugin), 0
-    if isinstance(error, SyntaxError):
-        file, line = error.filename or file, error.lineno or 0
-    else:
-        inside = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        line = (inside[-1].lineno or 0) if inside else 0
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return Broken(plugin=plugin.label, file=file, line=line, message=text[:400])
 
 
 if __name__ == "__main__":

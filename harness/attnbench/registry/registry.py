@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +16,7 @@ from attnbench.errors import unknown
 from attnbench.facts import Facts, ImplementationFacts, VariantFacts
 from attnbench.registry.catalogue import Entry, mechanisms
 from attnbench.registry.locate import source_hash
-from attnbench.registry.plugins import Broken, Declared, Plugin, Request, file_of, installed
+from attnbench.registry.plugins import Broken, Declared, Plugin, Request, file_of, installed, plugin_of, points, trouble
 from attnbench.suite import Suite
 
 PROBE_SECONDS = 300
@@ -153,16 +152,15 @@ def probe(plugins: Sequence[Plugin]) -> tuple[Declared, ...]:
     return tuple(answers)
 
 
-def _ask(plugins: Sequence[Plugin]) -> tuple[list[str], str]:
+def _ask(plugins: Sequence[Plugin]) -> tuple[list[bytes], str]:
     command = [sys.executable, "-m", "attnbench.registry.probe"]
-    request = Request(plugins=tuple(plugins)).model_dump_json()
+    request = Request(plugins=tuple(plugins)).model_dump_json().encode()
     try:
         done = subprocess.run(  # noqa: S603 - our own module
-            command, input=request, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+            command, input=request, capture_output=True, timeout=PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as stalled:
-        text = stalled.stdout.decode() if isinstance(stalled.stdout, bytes) else stalled.stdout or ""
-        return text.splitlines(), f"took more than {PROBE_SECONDS} s"
+        return (stalled.stdout or b"").splitlines(), f"took more than {PROBE_SECONDS} s"
     return done.stdout.splitlines(), f"ended its process with status {done.returncode}"
 
 
@@ -210,19 +208,16 @@ def _complete(variant: VariantFacts, implementations: Iterable[ImplementationFac
 def _suites() -> tuple[dict[str, Suite], list[Broken]]:
     suites: dict[str, Suite] = {}
     broken: list[Broken] = []
-    for point in sorted(entry_points(group="attnbench.suites"), key=lambda point: point.name):
-        trouble = ""
+    for point in points("attnbench.suites"):
+        plugin = plugin_of(point).model_copy(update={"module": point.module})
         try:
             suite = point.load()
-        except Exception as error:  # noqa: BLE001 - a suite plugin may raise anything
-            trouble = f"{type(error).__name__}: {error}"
-        else:
             if not isinstance(suite, Suite):
-                trouble = f"{point.value} is no Suite"
-            elif suite.name in suites:
-                trouble = f"suite {suite.name} is taken"
-            else:
-                suites[suite.name] = suite
-        if trouble:
-            broken.append(Broken(plugin=point.name, file=point.value, line=0, message=trouble[:400]))
+                raise TypeError(f"{point.value} is no Suite")
+            if suite.name in suites:
+                raise ValueError(f"suite {suite.name} is taken")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a suite plugin may raise anything
+            broken.append(trouble(plugin, error))
+        else:
+            suites[suite.name] = suite
     return suites, broken
