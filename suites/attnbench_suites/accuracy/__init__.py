@@ -10,8 +10,6 @@ from attnbench.nouns import Dtype, Profile
 from attnbench.suite import Suite
 from attnbench_suites.accuracy.sizes import PLANS, Plan, Size
 
-VERSION = 1
-
 
 def cases(
     variant: VariantFacts, implementation: ImplementationFacts, device_kind: str, profile: Profile
@@ -56,7 +54,7 @@ def _repetitions(task: str, plan: Plan, size: Size, variant: VariantFacts) -> It
 
 SUITE = Suite(
     name="accuracy",
-    version=VERSION,
+    version=1,
     summary="Trains each variant inside small models, and scores what they predict on unseen data.",
     cases=cases,
     measure="attnbench_suites.accuracy.measure:measure",
