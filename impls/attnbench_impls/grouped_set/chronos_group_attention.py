@@ -69,7 +69,6 @@ class GroupOperands(Operands):
         Claim(
             text="Series forecast together with the others of their group are forecast better than each alone.",
             metric="mean_squared_error",
-            conditions="groups with covariates or lead and lag; the paper reports forecasting benchmarks",
         )
     ],
 )
@@ -123,7 +122,8 @@ class ChronosGroupAttention(Attention[GroupedSet, GroupOperands, Tensor]):
     @staticmethod
     def mix(operands: GroupOperands) -> Tensor:
         """At each step gather each group's series and those of them that are observed: dense softmax attention."""
-        q, k, v, ids = operands.q, operands.k, operands.v, operands.group_ids
+        wide, ids = torch.promote_types(operands.q.dtype, torch.float32), operands.group_ids
+        q, k, v = operands.q.to(wide), operands.k.to(wide), operands.v.to(wide)
         out = 0 * (q + k + v)  # rows without a key stay zero, and differentiable
         for t in range(len(q)):
             for group in ids.unique():
@@ -137,7 +137,7 @@ class ChronosGroupAttention(Attention[GroupedSet, GroupOperands, Tensor]):
                 if operands.kept is not None:
                     weights = weights * operands.kept[t][:, members][:, :, keys]
                 out[t, :, members] = weights @ v[t][:, keys]
-        return out
+        return out.to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: GroupedSet) -> Outputs:
         """Return to model width, to series first, and add the residual."""

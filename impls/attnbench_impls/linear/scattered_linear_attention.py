@@ -90,16 +90,18 @@ class ScatteredLinearAttention(Attention[Ragged, WindowOperands, Tensor]):
     @staticmethod
     def mix(operands: WindowOperands) -> Tensor:
         """Window by window and head by head: the full matrix of relu(q) . relu(k), its rows normalised, times v."""
+        wide = torch.promote_types(operands.q.dtype, torch.float32)
+        q, k, v = operands.q.relu().to(wide), operands.k.relu().to(wide), operands.v.to(wide)
         edges = operands.offsets.tolist()
-        rows = [operands.v[:0]]
+        rows = [v[:0]]
         for start, end in pairwise(edges):
             heads = []
-            for h in range(operands.q.shape[1]):
-                weights = operands.q[start:end, h].relu() @ operands.k[start:end, h].relu().T
+            for h in range(q.shape[1]):
+                weights = q[start:end, h] @ k[start:end, h].T
                 weights = weights / (weights.sum(1, keepdim=True) + operands.eps)
-                heads.append(weights @ operands.v[start:end, h])
+                heads.append(weights @ v[start:end, h])
             rows.append(torch.stack(heads, 1))
-        return torch.cat(rows)
+        return torch.cat(rows).to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: Ragged) -> Outputs:
         """Concatenate the heads and return to model width."""
