@@ -71,8 +71,12 @@ def _print(records: Sequence[Record]) -> None:
         table.add_row(name, kind, statuses(sorted(found.items())))
     console.print(table)
     bad = [record for record in records if record.status not in FINE]
+    alike: dict[tuple[str, str, str], list[Record]] = {}
     for record in bad:
-        errors.print(blame(record), markup=False, highlight=False, soft_wrap=True)
+        alike.setdefault((record.variant, record.implementation, record.reason), []).append(record)
+    for first, *others in alike.values():
+        more = f"\n  and {len(others)} cases more for the same reason" if others else ""
+        errors.print(blame(first) + more, markup=False, highlight=False, soft_wrap=True)
     passed = sum(record.status is Status.PASSED for record in records)
     console.print(f"{passed} of {len(records)} cases passed, {len(bad)} failed.", style="red" if bad else "green")
 

@@ -133,12 +133,13 @@ class _Planner:
             for key, value in SHAPES[self.variant.layout][0].items()
         }
         for pattern in sorted(self.variant.patterns - {Pattern.DECODE}):
-            shape = {**smallest, **({"s": 3, "context_dim": 24} if pattern in CROSS else {})}
+            crosses = pattern in CROSS and self.variant.layout is Layout.SEQUENCE
+            shape = {**smallest, **({"s": 3, "context_dim": 24} if crosses else {})}
             yield self._case("gradcheck", pattern, Dtype.FLOAT64, shape, {}, profile=Profile.QUICK)
 
     def _shapes(self, pattern: Pattern) -> list[Shape]:
         shapes = SHAPES[self.variant.layout]
-        if pattern not in CROSS:
+        if pattern not in CROSS or self.variant.layout is not Layout.SEQUENCE:
             return list(shapes)
         return [{**shape, **source} for shape, source in zip(shapes, SOURCES, strict=False)]
 
