@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from attnbench.contract import (
     Claim,
     DecodableAttention,
+    Dtype,
     Extra,
     Fidelity,
     Layout,
@@ -131,13 +132,13 @@ class Differential(DecodableAttention[Sequence, DifferentialOperands, Tensor, KV
     def weight(self) -> Tensor:
         """Return lambda, a scalar in at least float32: exp(q_1 . k_1) - exp(q_2 . k_2) + lambda_init."""
         wide = torch.promote_types(self.lambda_q.dtype, torch.float32)
-        first, second = (self.lambda_q.to(wide) * self.lambda_k.to(wide)).sum(-1).exp()
-        return first - second + self.lambda_init
+        growth = (self.lambda_q.to(wide) * self.lambda_k.to(wide)).sum(-1).exp()
+        return growth[0] - growth[1] + self.lambda_init
 
     @staticmethod
     def mix(operands: DifferentialOperands) -> Tensor:
         """Build both softmax maps of each head, subtract, and multiply with the values."""
-        q, k, v = operands.q, operands.k, operands.v
+        q, k, v = (x.to(operands.weight.dtype) for x in (operands.q, operands.k, operands.v))
         heads, queries, keys = q.shape[1] // 2, q.shape[2], k.shape[2]
         out = []
         for h in range(heads):
@@ -145,13 +146,11 @@ class Differential(DecodableAttention[Sequence, DifferentialOperands, Tensor, KV
             rows = []
             for i in range(queries):
                 seen = max(0, keys - queries + i + 1) if operands.causal else keys
-                first, second = (
-                    (operands.scale * q[:, 2 * h + m, i : i + 1] @ k[:, 2 * g + m, :seen].mT).softmax(-1)
-                    for m in (0, 1)
-                )
-                rows.append((first - operands.weight.to(q.dtype) * second) @ v[:, g, :seen])
+                logits = (q[:, 2 * h + m, i : i + 1] @ k[:, 2 * g + m, :seen].mT for m in (0, 1))
+                first, second = ((operands.scale * one).softmax(-1) for one in logits)
+                rows.append((first - operands.weight * second) @ v[:, g, :seen])
             out.append(torch.cat(rows, 1))
-        return torch.stack(out, 1)
+        return torch.stack(out, 1).to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: Sequence) -> Outputs:
         """Normalise each head, scale by 1 - lambda_init, and return to model width."""
@@ -159,9 +158,8 @@ class Differential(DecodableAttention[Sequence, DifferentialOperands, Tensor, KV
 
     def init_state(self, batch: int, capacity: int) -> KVCache:
         """Make an empty cache of key pairs and values: the bytes of 2 G ordinary heads."""
-        weight, groups, d = self.w_k.weight, self.kv_heads, self.head_dim
-        k, v = weight.new_zeros(batch, 2 * groups, capacity, d), weight.new_zeros(batch, groups, capacity, 2 * d)
-        return KVCache(k, v)
+        zeros, groups, d = self.w_k.weight.new_zeros, self.kv_heads, self.head_dim
+        return KVCache(zeros(batch, 2 * groups, capacity, d), zeros(batch, groups, capacity, 2 * d))
 
     def extend(self, inputs: Sequence, state: KVCache) -> tuple[DifferentialOperands, KVCache]:
         """Append the new tokens' rotated keys and values, and attend causally to all of them."""
@@ -172,25 +170,29 @@ class Differential(DecodableAttention[Sequence, DifferentialOperands, Tensor, KV
 
 @implementation(of=Differential, name="torch")
 def matmul(operands: DifferentialOperands) -> Tensor:
-    """All maps in one batched matmul and one masked softmax; the difference of a pair meets its values once."""
-    q, pairs = operands.q.unflatten(1, (-1, 2)), operands.q.shape[1] // operands.k.shape[1]
-    k = operands.k.unflatten(1, (-1, 2)).repeat_interleave(pairs, 1)
+    """All maps from one batched matmul, in at least float32; the difference of a pair meets its values once."""
+    wide, share = operands.weight.dtype, operands.q.shape[1] // operands.k.shape[1]
+    q, k = (x.to(wide).unflatten(1, (-1, 2)) for x in (operands.q, operands.k))
     steps = distance(q.shape[3], k.shape[3], q.device)
     allowed = steps >= 0 if operands.causal else torch.ones_like(steps, dtype=torch.bool)
-    first, second = masked_softmax(operands.scale * (q @ k.mT), allowed).unbind(2)
-    weights = first - operands.weight.to(first.dtype) * second
-    return weights @ operands.v.repeat_interleave(pairs, 1)
+    maps = masked_softmax(operands.scale * (q @ k.repeat_interleave(share, 1).mT), allowed)
+    weights = maps[:, :, 0] - operands.weight * maps[:, :, 1]
+    return (weights @ operands.v.to(wide).repeat_interleave(share, 1)).to(operands.v.dtype)
 
 
-@implementation(of=Differential, name="sdpa")
+@implementation(of=Differential, name="sdpa", dtypes={Dtype.FLOAT64, Dtype.FLOAT32})
 def sdpa(operands: DifferentialOperands) -> Tensor:
-    """The difference of two fused attentions over the same values, as one call on twice the batch."""
+    """The difference of two fused attentions over the same values, as one call on twice the batch.
+
+    Each of the two comes rounded to the dtype of the operands. Where lambda is close to 1 they nearly cancel, and in
+    half precision little but the rounding would be left.
+    """
     share = operands.q.shape[1] // operands.k.shape[1]
     q = torch.cat([operands.q[:, 0::2], operands.q[:, 1::2]])
     k = torch.cat([operands.k[:, 0::2], operands.k[:, 1::2]]).repeat_interleave(share, 1)
     v = operands.v.repeat(2, 1, 1, 1).repeat_interleave(share, 1)
     first, second = fused_attention(q, k, v, scale=operands.scale, causal=operands.causal).chunk(2)
-    return first - operands.weight.to(first.dtype) * second
+    return first - operands.weight * second
 
 
 Run = Trial[DifferentialOperands, Tensor]
