@@ -18,7 +18,7 @@ BOUNDS: Mapping[Dtype, tuple[float, float]] = {
 }
 # A slice whose true value is small beside the others is measured against this share of their typical size:
 # a gradient that is exactly zero has no relative error.
-SMALL = 1e-2
+SMALL = 1e-1
 
 
 @dataclass(frozen=True)
