@@ -35,13 +35,7 @@ def info(db: Database, as_json: Annotated[bool, typer.Option("--json", help="Pri
     Example: attnbench db info --json
     """
     with Store.open(db, create=False) as store:
-        results = store.results(current=False)
-        counts = store.counts()
-    totals = {
-        "results": len(results),
-        "current": sum(one.current for one in results),
-        "ranked": sum(one.ranked for one in results),
-    }
+        totals, counts = store.totals(), store.counts()
     if as_json:
         typer.echo(json.dumps({"path": str(db), "schema": head(), **totals, "suites": counts}))
         return

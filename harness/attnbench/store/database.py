@@ -158,6 +158,15 @@ class Store(AbstractContextManager["Store"]):
                 counts.setdefault(suite, {})[status] = count
         return counts
 
+    def totals(self) -> dict[str, int]:
+        """Return the number of all results, of the current ones and of the ranked ones."""
+        with self._reading() as session:
+            return {
+                "results": session.scalars(select(func.count(Result.id))).one(),
+                "current": session.scalars(select(func.count(Result.id)).where(Result.current)).one(),
+                "ranked": session.scalars(select(func.count(Ranking.result_id))).one(),
+            }
+
     def export(self, folder: Path) -> int:
         """Write every record to a folder, each as a file named by its content, and return their number.
 
