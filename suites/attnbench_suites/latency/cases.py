@@ -46,7 +46,7 @@ class Row:
 
 
 EFFORTS: Mapping[Profile, Effort] = {
-    Profile.SMOKE: Effort(budget_s=0.3, target=0.05, limit=0.5, seconds=60),
+    Profile.SMOKE: Effort(budget_s=0.3, target=0.05, limit=0.5, seconds=120),
     Profile.QUICK: Effort(budget_s=2.0, target=0.02, limit=0.10, seconds=120),
     Profile.FULL: Effort(budget_s=10.0, target=0.01, limit=0.05, seconds=900),
 }
