@@ -140,17 +140,10 @@ WRONG = record("correctness", Status.WRONG)
         ([WRONG, record("correctness", version=2, minute=-1)], True),
         ([WRONG, record("correctness", version=0, minute=1)], False),
     ],
-    ids=[
-        "nothing",
-        "only unsupported",
-        "unsupported is neutral",
-        "anything else disproves",
-        "another case does not outweigh",
-        "the same case, later, elsewhere",
-        "the same case, earlier, elsewhere",
-        "a newer version of the suite",
-        "an older version of the suite",
-    ],
+    ids=(
+        "nothing; only unsupported; unsupported is neutral; anything else disproves; another case does not outweigh; "
+        "same case later elsewhere; same case earlier elsewhere; newer version of the suite; older version of the suite"
+    ).split("; "),
 )
 def test_what_proves(store, words, proved):
     timed = record()
