@@ -134,16 +134,13 @@ WRONG = record("correctness", Status.WRONG)
         ([record("correctness", Status.UNSUPPORTED)], False),
         ([record("correctness"), record("correctness", Status.UNSUPPORTED, n=128)], True),
         ([record("correctness"), record("correctness", Status.HARNESS_ERROR, n=128)], False),
-        ([WRONG, record("correctness", n=128, minute=1)], False),
+        ([WRONG, record("correctness", n=128, minute=1)], False),  # another case does not outweigh
+        # the latest word on a case counts, and the newest version of a suite
         ([WRONG, record("correctness", python="3.12.1", minute=1)], True),
         ([WRONG, record("correctness", python="3.12.1", minute=-1)], False),
         ([WRONG, record("correctness", version=2, minute=-1)], True),
         ([WRONG, record("correctness", version=0, minute=1)], False),
     ],
-    ids=(
-        "nothing; only unsupported; unsupported is neutral; anything else disproves; another case does not outweigh; "
-        "same case later elsewhere; same case earlier elsewhere; newer version of the suite; older version of the suite"
-    ).split("; "),
 )
 def test_what_proves(store, words, proved):
     timed = record()
