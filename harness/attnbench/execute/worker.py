@@ -34,6 +34,7 @@ def main(connection: Connection, text: str) -> None:
         seed, device = order.job.case_seed(case), order.job.device.kind
         reply, tensors = _answer(index, partial(measure, subject, case, seed, device))
         send(connection, reply, tensors)
+    connection.poll(None)  # whoever ends this process, and not it alone, ends what it started too
 
 
 def load(order: Order) -> Subject:
