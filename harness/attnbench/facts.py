@@ -16,10 +16,11 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$")
 ]
-Scalar = bool | int | float | str | None
+Integer = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Scalar = bool | Integer | float | str | None
 T = TypeVar("T", bound=str)
 SortedSet = Annotated[frozenset[T], PlainSerializer(sorted, return_type=list[str])]
-Extent = int | tuple[int, ...]
+Extent = Integer | tuple[Integer, ...]
 
 
 class Facts(BaseModel):
@@ -149,4 +150,8 @@ class Case(Facts):
 
 
 def _compact(value: Scalar | Extent) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as canonical JSON writes it, so that a case that was read again has the same id
+    return str(value)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import rfc8785
 from pydantic import AwareDatetime, Field, PlainSerializer, ValidationError
@@ -16,7 +16,7 @@ from attnbench.facts import Case, DeviceFacts, Facts, Scalar, Slug
 from attnbench.nouns import Status
 from attnbench.suite import Metric
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 Moment = Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, return_type=str)]
 
 
@@ -48,7 +48,7 @@ class Record(Facts):
     Samples are kept in the order in which they were taken, in the unit that their name carries.
     """
 
-    schema_version: int = SCHEMA
+    schema_version: Literal[1] = SCHEMA
     variant: Slug
     implementation: Slug
     distribution: str

@@ -43,7 +43,7 @@ def check(
     registry = load()
     wish = Wish(
         implementations=targets(registry, names or []),
-        suites=[suite.name for suite in registry.suites.values() if suite.gates],
+        suites=sorted(registry.gates),
         devices=select(device or []),
         profile=profile,
         seed=secrets.randbits(52) if seed is None else seed,

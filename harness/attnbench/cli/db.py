@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from attnbench.registry.registry import load
 from attnbench.store import RefusedError, Store
 from attnbench.store.location import default_path
 from attnbench.store.rebuild import rebuild as make_anew
@@ -84,7 +85,7 @@ def import_(
 
     Example: attnbench db import results/
     """
-    with Store.open(db) as store:
+    with Store.open(db, gates=load().gates) as store:
         try:
             added, known = store.load(paths)
         except RefusedError as error:
@@ -103,4 +104,4 @@ def rebuild(
 
     Example: attnbench db rebuild results/
     """
-    console.print(f"{make_anew(db, folder)} results in {db}")
+    console.print(f"{make_anew(db, folder, load().gates)} results in {db}")

@@ -16,7 +16,7 @@ from attnbench.errors import UserError
 from attnbench.nouns import Profile, Status
 from attnbench.plan import Plan, Wish, plan, targets
 from attnbench.record import Record
-from attnbench.registry.registry import Registry, load
+from attnbench.registry.registry import load
 from attnbench.store.database import Store
 from attnbench.store.location import default_path
 
@@ -54,7 +54,7 @@ def run(
     registry = load()
     chosen = targets(registry, variant or [], implementation)
     devices = select(device or [])
-    with Store.open(db or default_path(), gates=gates(registry)) as store:
+    with Store.open(db or default_path(), gates=registry.gates) as store:
         wish = Wish(
             implementations=chosen,
             suites=suite or [],
@@ -77,11 +77,6 @@ def run(
         _print(records)
         report_broken(registry)
         errors.print("Look at them with `attnbench report`, or `attnbench site build`.", highlight=False)
-
-
-def gates(registry: Registry) -> frozenset[str]:
-    """Return the names of the suites whose passes let others' results be ranked."""
-    return frozenset(suite.name for suite in registry.suites.values() if suite.gates)
 
 
 def describe(todo: Plan) -> None:

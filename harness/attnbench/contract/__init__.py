@@ -9,7 +9,6 @@ from attnbench.contract.attention import (
     Operands,
     Place,
     Stack,
-    State,
     Unsupported,
 )
 from attnbench.contract.declare import (
@@ -34,6 +33,7 @@ from attnbench.contract.inputs import (
     Volume,
 )
 from attnbench.contract.outputs import Auxiliaries, Outputs
+from attnbench.contract.state import State
 from attnbench.contract.tensors import TensorRecord
 from attnbench.facts import Claim, Paper
 from attnbench.nouns import Dtype, Extra, Fidelity, Layout, Pattern, Property

@@ -1,6 +1,5 @@
 """The contract: project -> mix -> merge, with an optional step for decoding."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Self, TypeVar
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from attnbench.contract.inputs import Inputs
 from attnbench.contract.outputs import Outputs
+from attnbench.contract.state import State
 from attnbench.contract.tensors import TensorRecord
 from attnbench.facts import VariantFacts
 
@@ -20,19 +20,6 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, not a fault
 @dataclass(frozen=True, kw_only=True)
 class Operands(TensorRecord):
     """What a mechanism's core works on: tensors, and the hyperparameters that the core reads."""
-
-
-class State(ABC):
-    """What decoding keeps between steps. Opaque to the harness."""
-
-    @property
-    @abstractmethod
-    def nbytes(self) -> int:
-        """Bytes that the state holds for the tokens seen so far, over the whole batch."""
-
-    @abstractmethod
-    def clone(self) -> Self:
-        """Return an independent copy, so that a decode can be split and resumed."""
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ class Draw:
 
     def normal(self, *shape: int) -> Tensor:
         """Draw from the standard normal distribution."""
-        return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(self.dtype)
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64).to(self.dtype)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw uniformly from [low, high)."""
-        return (low + (high - low) * torch.rand(*shape, generator=self.generator, dtype=torch.float64)).to(self.dtype)
+        return (low + (high - low) * torch.rand(shape, generator=self.generator, dtype=torch.float64)).to(self.dtype)
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """Draw integers from low to high, both included."""
@@ -42,7 +42,7 @@ class Draw:
 
     def boolean(self, *shape: int, probability: float = 0.5) -> Tensor:
         """Draw booleans that are True with the given probability."""
-        return torch.rand(*shape, generator=self.generator, dtype=torch.float64) < probability
+        return torch.rand(shape, generator=self.generator, dtype=torch.float64) < probability
 
     def permutation(self, length: int) -> Tensor:
         """Draw a permutation of 0 to length - 1."""

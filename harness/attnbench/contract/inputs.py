@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attnbench.contract.outputs import Outputs
+from attnbench.contract.state import State
 from attnbench.contract.tensors import TensorRecord
 from attnbench.nouns import Layout
 
@@ -28,6 +29,7 @@ class Extras(TensorRecord):
         prefix_length: (B,) tokens at the start that see each other in both directions.
         denoising_step: one tensor a stream, (B, N) or (B, 1), noise level in [0, 1].
         value_source: (B, S, D) source of the values where it differs from that of the keys.
+        initial_state: what an earlier segment of the same sequences left behind.
         generator: source of all randomness in training.
     """
 
@@ -42,6 +44,7 @@ class Extras(TensorRecord):
     prefix_length: Tensor | None = None
     denoising_step: tuple[Tensor, ...] | None = None
     value_source: Tensor | None = None
+    initial_state: State | None = None
     generator: torch.Generator | None = None
 
 

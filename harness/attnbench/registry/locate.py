@@ -18,7 +18,7 @@ def locate(module: str) -> Path | None:
     for depth in range(len(parts)):
         name = ".".join(parts[: depth + 1])
         finders = (finder for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((found for finder in finders if (found := finder.find_spec(name, search))), None)
+        spec = next((found for finder in finders if (found := finder.find_spec(name, search, None))), None)
         if spec is None:
             return None
         search = list(spec.submodule_search_locations or [])

@@ -44,6 +44,11 @@ class Registry:
     suites: Mapping[str, Suite]
     broken: tuple[Broken, ...]
 
+    @property
+    def gates(self) -> frozenset[str]:
+        """Names of the suites whose passes let others' results be ranked."""
+        return frozenset(suite.name for suite in self.suites.values() if suite.gates)
+
     def variant(self, slug: str) -> VariantFacts:
         """Return a variant by its slug or by a mechanism that it carries.
 

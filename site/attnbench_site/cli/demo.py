@@ -12,7 +12,6 @@ from rich.rule import Rule
 from attnbench.cli.list import report_broken
 from attnbench.cli.options import Devices
 from attnbench.cli.output import console, errors
-from attnbench.cli.run import gates
 from attnbench.cli.work import work
 from attnbench.devices import select
 from attnbench.execute.job import Job
@@ -77,7 +76,7 @@ def demo(
     """
     registry, devices = load(), select(device or [])
     database = out / "demo.db"
-    with Store.open(database, gates=gates(registry)) as store:
+    with Store.open(database, gates=registry.gates) as store:
         for act in ACTS:
             console.print(Rule(f"{act.suite}: {registry.suite(act.suite).summary}", align="left"))
             wish = Wish(
