@@ -48,6 +48,12 @@ class Group:
         """Return the group that a case belongs to."""
         return cls(case.kind, case.layout, case.pattern, case.dtype, case.profile)
 
+    @property
+    def title(self) -> str:
+        """The group in words, without its profile."""
+        names = dict.fromkeys([self.kind, self.pattern, self.layout, self.dtype])
+        return ", ".join(name.replace("_", " ") for name in names)
+
 
 @dataclass(frozen=True)
 class Row:

@@ -16,7 +16,7 @@ from attnbench.suite import Metric
 from attnbench_reports.board import Board
 from attnbench_reports.comparison import Comparison, Pair
 from attnbench_reports.outcomes import Outcome
-from attnbench_reports.quantities import amount, digits, quantity, spread
+from attnbench_reports.quantities import digits, quantity, spread
 from attnbench_reports.ranking import Ranking, Row
 from attnbench_reports.standings import Standing
 
@@ -62,8 +62,7 @@ def _standings(standings: Iterable[tuple[DeviceFacts, Standing]]) -> Table:
 
 
 def _ranking(ranking: Ranking) -> Table:
-    group = ranking.group
-    words = [group.kind, group.layout, group.pattern, group.dtype, group.profile, ranking.shared]
+    words = [ranking.group.title, ranking.group.profile, ranking.shared]
     table = _table(" · ".join(word for word in words if word))
     table.add_column("rank", justify="right")
     table.add_column("implementation")
@@ -94,7 +93,7 @@ def _cell(one: Outcome) -> str:
 def _speedup(pair: Pair) -> str:
     if pair.speedup is None:
         return ""
-    return f"{amount(pair.speedup.value, 'x')}  {spread(pair.speedup)}"
+    return f"{quantity(pair.speedup)}  {spread(pair.speedup)}"
 
 
 def _table(title: str | None = None) -> Table:

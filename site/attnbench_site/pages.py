@@ -50,4 +50,4 @@ def command(record: Record) -> str:
         "device": record.device.id,
         "seed": str(record.provenance.seed),
     }
-    return " ".join(["attnbench run", *(f"--{name} {value}" for name, value in options.items())])
+    return " ".join(["attnbench run", *(f"--{name} {value}" for name, value in options.items()), "--again"])

@@ -7,7 +7,7 @@ from textwrap import dedent
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from attnbench_reports.quantities import amount, digits, percent, quantity, seconds, size, spread
+from attnbench_reports.quantities import digits, quantity, seconds, size, spread
 from attnbench_site.charts import chart
 
 
@@ -21,7 +21,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for one in (amount, digits, percent, quantity, seconds, size, spread, words, moment, blocks, breakable):
+    for one in (digits, quantity, seconds, size, spread, words, sentence, moment, blocks, breakable):
         made.filters[one.__name__] = one
     made.globals["chart"] = chart
     return made
@@ -30,6 +30,11 @@ def environment() -> Environment:
 def words(name: str) -> str:
     """Write a slug in plain words."""
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop where there is none, leaving all else as it is."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def moment(when: datetime) -> str:

@@ -1,6 +1,7 @@
 """A made-up registry and store, from which the tests build a site."""
 
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,50 @@ def made_up_registry() -> Registry:
     )
 
 
+class Document(HTMLParser):
+    """A page that was read: its elements, its text, and whether every tag is closed where it should be."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br", "wbr", "hr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.feed(text)
+        self.close()
+        self.faults += [f"<{tag}> is never closed" for tag in self.open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in {"dd", "td", "th"}:
+            self.text += " "
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open[-1] != tag:
+            self.faults.append(f"</{tag}> closes {self.open[-1:]} at {self.getpos()}")
+        else:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, name: str) -> list[str]:
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+@pytest.fixture(scope="session")
+def parse() -> Callable[[Path], Document]:
+    """Read a page."""
+    return lambda path: Document(path.read_text(encoding="utf-8"))
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Build a site of records and a registry, in a folder of their own."""
@@ -150,6 +195,24 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Path]]:
             return tmp_path / name
 
         yield make
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    """Results of two devices, with failures and ties."""
+    return made_up_records()
+
+
+@pytest.fixture
+def make_variant() -> Callable[..., VariantFacts]:
+    """Make the facts of a variant."""
+    return variant
+
+
+@pytest.fixture
+def make_registry() -> Callable[..., Registry]:
+    """Make a registry of the variants given."""
+    return registry_of
 
 
 @pytest.fixture(scope="session")
