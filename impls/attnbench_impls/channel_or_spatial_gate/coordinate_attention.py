@@ -83,7 +83,7 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
     The means over each row and over each column of x (B, C, height, width) pass one shared 1 x 1 convolution to m
     channels, batch normalisation and h-swish; two 1 x 1 convolutions and sigmoids make a row and a column gate; the
     output is x times both. Training normalises over the batch and all rows and columns at once: samples then mix.
-    There are no heads; the argument is there for the constructor's common form and changes nothing.
+    There are no heads: that argument changes nothing. Weights start as torch's default has them, biases at zero.
     Source: Coordinate Attention for Efficient Mobile Network Design, 2021.
     """
 
@@ -108,6 +108,8 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
         self.norm_bias = nn.Parameter(torch.zeros(middle))
         self.rows = nn.Linear(middle, dim)
         self.columns = nn.Linear(middle, dim)
+        for linear in (self.squeeze, self.rows, self.columns):
+            nn.init.zeros_(linear.bias)
         self.register_buffer("running_mean", torch.zeros(middle))
         self.register_buffer("running_var", torch.ones(middle))
         self.eps, self.momentum = bn_eps, bn_momentum
@@ -150,9 +152,8 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
         out = torch.stack(places).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
         if not operands.training:
             return Gated(x=out, running=operands.running)
-        unbiased = var * len(f) / (len(f) - 1)
         running_mean = operands.running.mean + operands.momentum * (mean - operands.running.mean)
-        running_var = operands.running.var + operands.momentum * (unbiased - operands.running.var)
+        running_var = operands.running.var + operands.momentum * (var * len(f) / (len(f) - 1) - operands.running.var)
         return Gated(x=out, running=Statistics(mean=running_mean.detach(), var=running_var.detach()))
 
     def merge(self, mixed: Gated, inputs: FeatureMap) -> Outputs:

@@ -143,26 +143,26 @@ def _weights(operands: DynamicScoreOperands) -> Tensor:
 Run = Trial[DynamicScoreOperands, Tensor]
 
 
-def _average(edges: Tensor, scores: Tensor, v: Tensor) -> Tensor:
-    """Average v (N, H, D) over each node's incoming edges by the softmax of its sources' scores (N, H)."""
-    rows = []
-    for node in range(len(v)):
-        sources = edges[0, edges[1] == node]
-        rows.append((scores[sources].softmax(0)[..., None] * v[sources]).sum(0))
-    return torch.stack(rows)
-
-
-@reduction(of=GATv2, says="a = 0: each node is the mean of W_r x over its incoming edges")
+@reduction(of=GATv2, says="a = 0: each node is the mean of W_r x over its incoming edges and itself")
 def zero_scores(trial: Run) -> tuple[Tensor, Tensor]:
     """Equal scores weigh every edge alike."""
-    operands = trial.attention(GATv2(6, 2)).project(random_graph(trial, trial.size, 6))
-    operands = operands.with_tensors({"a": torch.zeros_like(operands.a)})
-    return trial.mix(operands), _average(operands.edges, torch.zeros_like(operands.k[..., 0]), operands.k)
+    module = trial.attention(GATv2(6, 2))
+    module.a.data.zero_()
+    return _both(module, random_graph(trial, trial.size, 6))
 
 
 @reduction(of=GATv2, says="negative_slope = 1: the W_l term cancels, and it is GAT with slope 1, W = W_r, a_src = a")
 def linear_scores(trial: Run) -> tuple[Tensor, Tensor]:
     """Without a rectifier the score of an edge is a . W_r x_j plus what all edges of its destination share."""
-    module = trial.attention(GATv2(6, 2, negative_slope=1.0))
-    operands = module.project(random_graph(trial, trial.size, 6))
-    return trial.mix(operands), _average(operands.edges, (operands.k * module.a).sum(-1), operands.k)
+    return _both(trial.attention(GATv2(6, 2, negative_slope=1.0)), random_graph(trial, trial.size, 6))
+
+
+def _both(module: GATv2, graph: Graph) -> tuple[Tensor, Tensor]:
+    """Return the layer's output, and averages of W_r x by the softmax of a . W_r x over the in-neighbours."""
+    z = module.w_r(graph.x).reshape(len(graph.x), 2, 3)
+    scores = (z * module.a).sum(-1)
+    rows = []
+    for node in range(len(z)):
+        sources = torch.tensor([j for j, i in graph.edges.T.tolist() if i == node != j] + [node])
+        rows.append((scores[sources].softmax(0)[..., None] * z[sources]).sum(0))
+    return module(graph).x, torch.stack(rows).flatten(1) + module.bias

@@ -25,13 +25,14 @@ def join(parts: Tensor, height: int, width: int, window: int, shift: int = 0) ->
 def areas(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """Return who may see whom, (windows, 1, window * window, window * window).
 
-    Two places of a window must lie on the same side of the wrap, and the key must not be padding.
+    Two places of a window must lie on the same side of the wrap. Padding is an area of its own, so that real places
+    never see it, while no row is empty.
     """
     area = torch.ones(1, 1, height, width, 1, dtype=torch.long, device=device)
     area[:, :, :shift] += 1
     area[:, :, :, :shift] += 2
     area = cut(area, window, shift)[0, ..., 0]
-    return (area[..., :, None] == area[..., None, :]) & (area > 0)[..., None, :]
+    return area[..., :, None] == area[..., None, :]
 
 
 def offset_bias(table: Tensor, window: int) -> Tensor:

@@ -176,8 +176,6 @@ def fused_windows(operands: WindowOperands) -> Tensor:
     height, width, window, shift = *operands.q.shape[2:4], operands.window, operands.shift
     q, k, v = (cut(tensor, window, shift) for tensor in (operands.q, operands.k, operands.v))
     allowed = areas(height, width, window, shift, q.device)
-    # A place that sees nothing is padding, and cropped: it may see all, and so cannot become NaN.
-    allowed = allowed | ~allowed.any(-1, keepdim=True)
     mask = offset_bias(operands.table, window).masked_fill(~allowed, -torch.inf).expand(*q.shape[:4], -1)
     q, k, mask = (tensor.flatten(0, 1) for tensor in (q, k, mask))
     out = F.scaled_dot_product_attention(q, k, v.flatten(0, 1), attn_mask=mask, scale=operands.scale)
