@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -140,7 +141,8 @@ def _remember(path: Path, answers: tuple[Declared, ...]) -> None:
         temporary.write_bytes(_ANSWERS.dump_json(answers))
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def probe(plugins: Sequence[Plugin]) -> tuple[Declared, ...]:
