@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import cpuinfo
@@ -48,17 +48,17 @@ def locked(device: DeviceFacts) -> Iterator[None]:
         UserError: another run holds the device.
     """
     folder = user_cache_path("attnbench") / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{device.id}.lock", timeout=0)
-        with lock:
-            yield
-    except Timeout:
-        raise UserError(
-            f"device {device.id} is held by another attnbench run: wait for it, or choose another with --device"
-        ) from None
-    except PermissionError as error:
-        raise UserError(f"cannot lock {device.id} in {folder}: {error.strerror}; set XDG_CACHE_HOME") from None
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / f"{device.id}.lock", timeout=0))
+        except Timeout:
+            raise UserError(
+                f"device {device.id} is held by another attnbench run: wait for it, or choose another with --device"
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot lock {device.id} in {folder}: {error.strerror}; set XDG_CACHE_HOME") from None
+        yield
 
 
 def _cpu() -> DeviceFacts:
