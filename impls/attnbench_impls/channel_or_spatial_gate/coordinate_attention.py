@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,10 @@ class GateOperands(Operands):
     momentum: float
     eps: float
 
+    def at_least_float32(self) -> Self:
+        """Return these operands wide enough for sums over a map: half precision becomes float32."""
+        return self.to(torch.promote_types(self.x.dtype, torch.float32), self.x.device)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gated(TensorRecord):
@@ -73,9 +78,7 @@ class Gated(TensorRecord):
     patterns={Pattern.NONCAUSAL_SELF},
     fidelity=Fidelity.CODE_VERIFIED,
     settings={"correctness": [{}, {"reduction": 2, "bn_eps": 0.1}]},
-    claims=[
-        Claim(text="More accurate than squeeze-and-excitation at almost no extra compute", metric="top-1 accuracy")
-    ],
+    claims=[Claim(text="More accurate than squeeze-and-excitation at almost no compute", metric="top-1 accuracy")],
 )
 class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
     """Gates each row and each column by its own mean, so that the gate knows where, not only in which channel.
@@ -86,9 +89,6 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
     There are no heads: that argument changes nothing. Weights start as torch's default has them, biases at zero.
     Source: Coordinate Attention for Efficient Mobile Network Design, 2021.
     """
-
-    running_mean: Tensor
-    running_var: Tensor
 
     def __init__(
         self,
@@ -110,8 +110,8 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
         self.columns = nn.Linear(middle, dim)
         for linear in (self.squeeze, self.rows, self.columns):
             nn.init.zeros_(linear.bias)
-        self.register_buffer("running_mean", torch.zeros(middle))
-        self.register_buffer("running_var", torch.ones(middle))
+        self.running_mean = nn.Buffer(torch.zeros(middle))
+        self.running_var = nn.Buffer(torch.ones(middle))
         self.eps, self.momentum = bn_eps, bn_momentum
 
     def project(self, inputs: FeatureMap) -> GateOperands:
@@ -131,6 +131,7 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
     @staticmethod
     def mix(operands: GateOperands) -> Gated:
         """Walk over samples, rows and columns: means, one table of them, two gates, and the product place by place."""
+        kind, operands = operands.x.dtype, operands.at_least_float32()
         x, squeeze, norm = operands.x, operands.squeeze, operands.norm
         batch, _, height, width = x.shape
         table = []
@@ -149,7 +150,7 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
         for b, i, j in itertools.product(range(batch), range(height), range(width)):
             first = b * (height + width)
             places.append(x[b, :, i, j] * row_gates[first + i] * column_gates[first + height + j])
-        out = torch.stack(places).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+        out = torch.stack(places).reshape(batch, height, width, -1).permute(0, 3, 1, 2).to(kind)
         if not operands.training:
             return Gated(x=out, running=operands.running)
         running_mean = operands.running.mean + operands.momentum * (mean - operands.running.mean)
@@ -167,22 +168,22 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
 
 @implementation(of=CoordinateAttention, name="torch")
 def pooled(operands: GateOperands) -> Gated:
-    """Two reductions, two small matmuls around the normalisation in at least float32, and one broadcast product."""
-    x, squeeze, norm = operands.x, operands.squeeze, operands.norm
-    means = torch.cat([x.mean(3), x.mean(2)], 2)
-    wide = (squeeze.weight @ means + squeeze.bias[:, None]).to(torch.promote_types(x.dtype, torch.float32))
-    running, share = operands.running, operands.momentum
+    """Two reductions, gates in at least float32 by small matmuls, and one broadcast product."""
+    wide = operands.at_least_float32()
+    x, squeeze, norm, running = wide.x, wide.squeeze, wide.norm, wide.running
+    f = squeeze.weight @ torch.cat([x.mean(3), x.mean(2)], 2) + squeeze.bias[:, None]
     mean, var = running.mean, running.var
-    if operands.training:
-        var, mean = torch.var_mean(wide, (0, 2), correction=0)
-        unbiased = wide.detach().var((0, 2))
-        running = Statistics(mean=running.mean.lerp(mean.detach(), share), var=running.var.lerp(unbiased, share))
-    gain = norm.weight * (var + operands.eps).rsqrt()
-    wide = wide * gain[:, None] + (norm.bias - mean * gain)[:, None]
-    by_row, by_column = F.hardswish(wide).to(x.dtype).split(list(x.shape[2:]), 2)
-    row_gates = (operands.rows.weight @ by_row + operands.rows.bias[:, None]).sigmoid()
-    column_gates = (operands.columns.weight @ by_column + operands.columns.bias[:, None]).sigmoid()
-    return Gated(x=x * (row_gates[..., None] * column_gates[:, :, None]), running=running)
+    if wide.training:
+        var, mean = torch.var_mean(f, (0, 2), correction=0)
+        new_mean = running.mean.lerp(mean.detach(), wide.momentum)
+        running = Statistics(mean=new_mean, var=running.var.lerp(f.detach().var((0, 2)), wide.momentum))
+    gain = norm.weight * (var + wide.eps).rsqrt()
+    f = F.hardswish(f * gain[:, None] + (norm.bias - mean * gain)[:, None])
+    by_row, by_column = f.split(list(x.shape[2:]), 2)
+    row_gates = (wide.rows.weight @ by_row + wide.rows.bias[:, None]).sigmoid()
+    column_gates = (wide.columns.weight @ by_column + wide.columns.bias[:, None]).sigmoid()
+    gated = x * (row_gates[..., None] * column_gates[:, :, None])
+    return Gated(x=gated.to(operands.x.dtype), running=running)
 
 
 Run = Trial[GateOperands, Gated]
@@ -190,8 +191,7 @@ Run = Trial[GateOperands, Gated]
 
 def _drawn(trial: Run, height: int, width: int) -> GateOperands:
     """Draw a map of 4 channels and gates with 3 channels in the middle, training in every other trial."""
-    module = trial.module(CoordinateAttention(4, 1, min_mid_channels=3))
-    module.train(trial.size % 2 == 0)
+    module = trial.module(CoordinateAttention(4, 1, min_mid_channels=3)).train(trial.size % 2 == 0)
     return module.project(FeatureMap(x=trial.normal(2, 4, height, width)))
 
 
