@@ -16,21 +16,32 @@ from attnbench.suite import Metric
 from attnbench_reports.board import Board
 from attnbench_reports.comparison import Comparison, Pair
 from attnbench_reports.outcomes import Outcome
-from attnbench_reports.quantities import digits, quantity, spread
+from attnbench_reports.quantities import quantity, spread
 from attnbench_reports.ranking import Ranking, Row
 from attnbench_reports.standings import Standing
 
 BADGES = {"passed": Text("✓ passed", "green"), "failed": Text("✗ failed", "red"), "unsupported": Text("– unsupported")}
 
 
-def render(boards: Iterable[Board]) -> Iterator[RenderableType]:
-    """Yield what is printed for boards, each with its headline."""
+def render(boards: Iterable[Board], *, brief: bool = False) -> Iterator[RenderableType]:
+    """Yield what is printed for boards, each with its headline.
+
+    Args:
+        boards: what to print.
+        brief: count what was proved, and list only what was not.
+    """
     for board in boards:
         yield Text(f"\n{board.suite} v{board.version} on {board.device.name} ({board.device.id})", "bold")
+        for ranking in board.rankings:
+            yield from _ranking(ranking)
         if board.rankings:
-            yield from map(_ranking, board.rankings)
-        else:
-            yield _standings((board.device, one) for one in board.standings)
+            continue
+        listed = [one for one in board.standings if not (brief and one.badge == "passed")]
+        if brief:
+            proved = len(board.standings) - len(listed)
+            yield Text(f"{proved} of {len(board.standings)} implementations passed every case", "green")
+        if listed:
+            yield _standings((None, one) for one in listed)
 
 
 def render_comparison(comparison: Comparison, left: str, right: str) -> Iterator[RenderableType]:
@@ -50,32 +61,38 @@ def render_comparison(comparison: Comparison, left: str, right: str) -> Iterator
     yield table
 
 
-def _standings(standings: Iterable[tuple[DeviceFacts, Standing]]) -> Table:
+def _standings(standings: Iterable[tuple[DeviceFacts | None, Standing]]) -> Table:
+    """Make the table of verdicts; a device of None is one that the headline names."""
     table = _table()
-    for name in ("device", "implementation", "verdict", "passed / failed / unsupported", "worst error, of its bound"):
-        table.add_column(name)
+    for name in ("implementation", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for name in ("passed", "failed", "unsupported", "worst error"):
+        table.add_column(name, justify="right", no_wrap=True)
     for device, one in standings:
-        counts = [f"{dtype} {t.passed}/{t.failed}/{t.unsupported}" for dtype, t in one.tallies.items()]
-        margin = f"{digits(one.margin.error)}, {one.margin.error / one.margin.bound:.0%}" if one.margin else ""
-        table.add_row(device.id, one.key, BADGES[one.badge], "  ".join(counts), margin)
+        tallies = one.tallies.values()
+        counts = [sum(getattr(tally, word) for tally in tallies) for word in ("passed", "failed", "unsupported")]
+        margin = f"{one.margin.error / one.margin.bound:.0%} of bound" if one.margin else ""
+        name = f"{one.key} on {device.id}" if device else one.key
+        table.add_row(name, BADGES[one.badge], *map(str, counts), margin)
     return table
 
 
-def _ranking(ranking: Ranking) -> Table:
+def _ranking(ranking: Ranking) -> Iterator[RenderableType]:
+    """Yield the table of a ranking, and below it, at full width, what is not ranked and why."""
     words = [ranking.group.title, ranking.group.profile, ranking.shared]
     table = _table(" · ".join(word for word in words if word))
     table.add_column("rank", justify="right")
-    table.add_column("implementation")
+    table.add_column("implementation", no_wrap=True)
     for name in ("score", "95 % interval", *(name or "measured" for name in ranking.workloads)):
         table.add_column(name, justify="right")
     for row in ranking.ranked:
         won = "bold" if row.place and row.place.wins else ""
         table.add_row(str(row.place), str(row.contender), *_score(row.score), *_cells(row), style=won)
+    yield table if ranking.ranked else Text(f"{table.title}\n", "italic")
     for row in ranking.unranked:
-        covered = f"{row.covered} of {len(ranking.workloads)}"
-        why = Text.assemble(str(row.contender), ("\nnot ranked: " + shorten(row.reason, 160, placeholder=" …"), "dim"))
-        table.add_row("–", why, covered, "", *_cells(row))
-    return table
+        covered = f"{row.covered} of {len(ranking.workloads)} workloads"
+        why = shorten(row.reason, 200, placeholder=" …")
+        yield Text.assemble("     –   ", str(row.contender), (f"  not ranked, {covered}: {why}", "dim"))
 
 
 def _score(score: Metric | None) -> tuple[str, str]:

@@ -133,17 +133,6 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
         return SoftmaxOperands(q=new.q, k=state.keys, v=state.values, scale=self.scale, causal=True), state
 
 
-@implementation(of=MultiHead, name="torch")
-def matmul(operands: SoftmaxOperands) -> Tensor:
-    """Two batched matmuls around a masked softmax in at least float32."""
-    share = operands.q.shape[1] // operands.k.shape[1]
-    k, v = (tensor.repeat_interleave(share, 1) for tensor in (operands.k, operands.v))
-    weights = masked_softmax(operands.scale * (operands.q @ k.mT), visible(operands))
-    if operands.kept is not None:
-        weights = weights * operands.kept
-    return weights @ v
-
-
 @implementation(of=MultiHead, name="sdpa")
 def sdpa(operands: SoftmaxOperands) -> Tensor:
     """PyTorch's scaled_dot_product_attention, with the fused kernel that torch picks on each device."""
@@ -162,6 +151,17 @@ def sdpa(operands: SoftmaxOperands) -> Tensor:
         enable_gqa=operands.q.shape[1] != operands.k.shape[1],
     )
     return out if mask is None else torch.where(mask.any(-1, keepdim=True), out, 0.0)
+
+
+@implementation(of=MultiHead, name="torch")
+def matmul(operands: SoftmaxOperands) -> Tensor:
+    """Two batched matmuls around a masked softmax in at least float32."""
+    share = operands.q.shape[1] // operands.k.shape[1]
+    k, v = (tensor.repeat_interleave(share, 1) for tensor in (operands.k, operands.v))
+    weights = masked_softmax(operands.scale * (operands.q @ k.mT), visible(operands))
+    if operands.kept is not None:
+        weights = weights * operands.kept
+    return weights @ v
 
 
 def visible(operands: SoftmaxOperands) -> Tensor:

@@ -55,9 +55,9 @@ def _repetitions(task: str, plan: Plan, size: Size, variant: VariantFacts) -> It
 SUITE = Suite(
     name="accuracy",
     version=1,
-    summary="Trains each variant inside small models, and scores what they predict on unseen data.",
+    summary="each variant trained inside small models, scored on data that they never saw",
     cases=cases,
     measure="attnbench_suites.accuracy.measure:measure",
     judge="attnbench_suites.accuracy.judge:judge",
-    exclusive=False,
+    per_variant=True,
 )

@@ -10,7 +10,7 @@ from attnbench_suites.correctness.cases import VERSION, cases
 SUITE = Suite(
     name="correctness",
     version=VERSION,
-    summary="every implementation against its definition in float64: outputs, gradients, reductions, properties",
+    summary="every implementation against its definition in float64",
     cases=cases,
     measure="attnbench_suites.correctness.measure:measure",
     judge="attnbench_suites.correctness.judge:judge",
