@@ -64,16 +64,16 @@ def render_comparison(comparison: Comparison, left: str, right: str) -> Iterator
 def _standings(standings: Iterable[tuple[DeviceFacts | None, Standing]]) -> Table:
     """Make the table of verdicts; a device of None is one that the headline names."""
     table = _table()
-    for name in ("implementation", "verdict"):
-        table.add_column(name, no_wrap=True)
-    for name in ("passed", "failed", "unsupported", "worst error"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("implementation", "verdict", "cases"):
+        table.add_column(name, no_wrap=name != "cases")
+    table.add_column("error / bound", justify="right")
     for device, one in standings:
-        tallies = one.tallies.values()
-        counts = [sum(getattr(tally, word) for tally in tallies) for word in ("passed", "failed", "unsupported")]
-        margin = f"{one.margin.error / one.margin.bound:.0%} of bound" if one.margin else ""
+        words = ("passed", "failed", "unsupported")
+        counts = {word: sum(getattr(tally, word) for tally in one.tallies.values()) for word in words}
+        cases = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        margin = f"{one.margin.error / one.margin.bound:.0%}" if one.margin else ""
         name = f"{one.key} on {device.id}" if device else one.key
-        table.add_row(name, BADGES[one.badge], *map(str, counts), margin)
+        table.add_row(name, BADGES[one.badge], cases, margin)
     return table
 
 
