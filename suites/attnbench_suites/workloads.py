@@ -42,9 +42,14 @@ CAUSAL = frozenset({Pattern.CAUSAL_SELF, Pattern.CAUSAL_CROSS, Pattern.DECODE})
 
 
 def build(variant: type[Attention[Any, Any, Any]], case: Case) -> Attention[Any, Any, Any]:
-    """Build the module of a case: its width, its heads and its settings."""
+    """Build the module of a case: its width, its heads and its settings.
+
+    Whatever it draws at its start is the same in every process, so that worker and judge build the same module.
+    """
     make: Callable[..., Attention[Any, Any, Any]] = variant
-    return make(integer(case, "dim"), integer(case, "heads"), **hyperparameters(case))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make(integer(case, "dim"), integer(case, "heads"), **hyperparameters(case))
 
 
 def build_stack(variant: type[Attention[Any, Any, Any]], case: Case, depth: int) -> Stack[Any]:

@@ -86,7 +86,7 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
     The means over each row and over each column of x (B, C, height, width) pass one shared 1 x 1 convolution to m
     channels, batch normalisation and h-swish; two 1 x 1 convolutions and sigmoids make a row and a column gate; the
     output is x times both. Training normalises over the batch and all rows and columns at once: samples then mix.
-    There are no heads: that argument changes nothing. Weights start as torch's default has them, biases at zero.
+    There are no heads: that argument changes nothing. Convolutions start as torch's default has them.
     Source: Coordinate Attention for Efficient Mobile Network Design, 2021.
     """
 
@@ -108,8 +108,6 @@ class CoordinateAttention(Attention[FeatureMap, GateOperands, Gated]):
         self.norm_bias = nn.Parameter(torch.zeros(middle))
         self.rows = nn.Linear(middle, dim)
         self.columns = nn.Linear(middle, dim)
-        for linear in (self.squeeze, self.rows, self.columns):
-            nn.init.zeros_(linear.bias)
         self.running_mean = nn.Buffer(torch.zeros(middle))
         self.running_var = nn.Buffer(torch.ones(middle))
         self.eps, self.momentum = bn_eps, bn_momentum
