@@ -14,6 +14,7 @@ each_core = pytest.mark.parametrize("core", [CoordinateAttention.mix, pooled], i
 
 
 def _module(core, training: bool = False) -> CoordinateAttention:
+    torch.manual_seed(0)  # biases start at random
     return Draw(1).module(CoordinateAttention(6, 1)).train(training).use(core)
 
 
