@@ -104,7 +104,7 @@ def plan(registry: Registry, wish: Wish) -> Plan:
     suites.sort(key=lambda suite: (not suite.gates, not suite.exclusive, suite.name))
     jobs: list[Job] = []
     skipped: list[Skip] = []
-    for device in {one.id: one for one in wish.devices}.values():  # two of one model would give each result twice
+    for device in wish.devices:
         for suite in suites:
             for variant, implementation in _subjects(registry, wish.implementations, suite, device):
                 job, skips = _job(suite, variant, implementation, device, wish)

@@ -128,12 +128,6 @@ def test_timed_jobs_get_all_threads(registry):
     assert threads == {"correctness": 1, "latency": CPU.threads, "accuracy": 1}
 
 
-def test_two_devices_of_one_model_are_measured_once(registry):
-    twins = (CUDA, CUDA.model_copy(update={"index": 1}))
-    found = plan(registry, wish(registry, ["alpha/fast"], suites=["correctness"], devices=twins))
-    assert len(found.jobs) == 1
-
-
 def test_what_is_there_is_left_out(registry):
     everything = plan(registry, wish(registry))
     present = stored(everything.jobs, Status.PASSED)

@@ -33,8 +33,9 @@ def run() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:  # an option or argument that does not fit
-        if error.message:  # without arguments, the help is all there is to say
-            _fail(f"{' '.join(error.format_message().split())} (see --help)")
+        message = " ".join(error.format_message().split())
+        if message:  # without arguments, the help is all there is to say
+            _fail(f"{message} (see --help)")
         sys.exit(error.exit_code)
     except UserError as error:
         _fail(str(error))

@@ -55,7 +55,7 @@ BROKEN = {
     "empty": ("VALUE = 1\n", 0, "TypeError: empty declares no variant and no implementation"),
     "borrows": ("from attnbench_impls.dense_softmax.multi_head import sdpa\n", 0, "declares no variant"),
     "homeless": (GOOD.format(name="own").replace("multi_head", "multi_hed"), 5, "did you mean multi_head"),
-    "twin": (VARIANT.format(slug="multi_head"), 6, "variant multi_head is taken by attnbench_impls.dense_softmax"),
+    "twin": (VARIANT.format(slug="multi_head"), 6, "multi_head is taken by attnbench_impls.dense_softmax.multi_head:"),
     "namesake": (GOOD.format(name="sdpa"), 5, "multi_head/sdpa is taken by attnbench_impls.dense_softmax.multi_head:"),
     "usurper": (GOOD.format(name="reference"), 5, "TypeError: `reference` is the name of the definition"),
 }
