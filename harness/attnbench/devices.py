@@ -25,19 +25,20 @@ def discover() -> tuple[DeviceFacts, ...]:
 def select(names: Sequence[str]) -> tuple[DeviceFacts, ...]:
     """Return the devices that a user named: an id, a kind (`cpu`, `cuda`), `cuda:0`, or nothing for all.
 
+    Of several GPUs of one model the first stands for all: their results would be the same measurement twice.
+
     Raises:
         UserError: no device of this machine has that name.
     """
     found = discover()
-    if not names:
-        return found
-    chosen: list[DeviceFacts] = []
-    for name in names:
+    chosen: dict[str, DeviceFacts] = {}
+    for name in names or [one.kind for one in found]:
         matching = [one for one in found if name in {one.id, one.kind, f"{one.kind}:{one.index}"}]
         if not matching:
             raise unknown("device", name, {one.id for one in found} | {one.kind for one in found})
-        chosen.extend(one for one in matching if one not in chosen)
-    return tuple(chosen)
+        for one in matching:
+            chosen.setdefault(one.id, one)
+    return tuple(chosen.values())
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +21,7 @@ from attnbench.registry.locate import source_hash
 from attnbench.registry.plugins import Broken, Declared, Plugin, Request, file_of, installed, plugin_of, points, trouble
 from attnbench.suite import Suite
 
+F = TypeVar("F", VariantFacts, ImplementationFacts)
 PROBE_SECONDS = 300
 _ANSWERS = TypeAdapter(tuple[Declared, ...])
 
@@ -175,32 +177,34 @@ def _assemble(declared: Iterable[Declared]) -> tuple[dict[str, VariantFacts], li
     """Join variants with their implementations; refuse a name that is taken and an implementation of nothing."""
     variants: dict[str, VariantFacts] = {}
     implementations: dict[str, ImplementationFacts] = {}
+    homes: dict[str, Plugin] = {}
     refused: list[Broken] = []
-
-    def refuse(plugin: Plugin, line: int, message: str) -> None:
-        refused.append(Broken(plugin=plugin.label, file=file_of(plugin), line=line, message=message))
-
     for one in declared:
-        taken = {facts.slug for facts in one.variants if facts.slug in variants}
-        for facts in one.variants:
-            if facts.slug in taken:
-                owner = variants[facts.slug]
-                refuse(one.plugin, facts.line, f"variant {facts.slug} is taken by {owner.module}:{owner.line}")
-            else:
-                variants[facts.slug] = facts
-        for facts_ in one.implementations:
-            if facts_.variant in taken:
-                continue
-            if facts_.key in implementations:
-                owner_ = implementations[facts_.key]
-                refuse(one.plugin, facts_.line, f"{facts_.key} is taken by {owner_.module}:{owner_.line}")
-            else:
-                implementations[facts_.key] = facts_
-    for facts_ in implementations.values():
-        if facts_.variant not in variants:
-            plugin = next(one.plugin for one in declared if facts_ in one.implementations)
-            refuse(plugin, facts_.line, str(unknown("variant", facts_.variant, variants)))
+        taken = _claim(one.plugin, [(facts.slug, facts) for facts in one.variants], variants, refused)
+        own = [(facts.key, facts) for facts in one.implementations if facts.variant not in taken]
+        _claim(one.plugin, own, implementations, refused)
+        homes |= {key: one.plugin for key, _ in own if key not in homes}
+    for key, facts in implementations.items():
+        if facts.variant not in variants:
+            refused.append(_refusal(homes[key], facts, str(unknown("variant", facts.variant, variants))))
     return {slug: _complete(variants[slug], implementations.values()) for slug in sorted(variants)}, refused
+
+
+def _claim(plugin: Plugin, named: Sequence[tuple[str, F]], owners: dict[str, F], refused: list[Broken]) -> set[str]:
+    """Enter a plugin's declarations under their names; refuse the names that are taken, and return them."""
+    taken = set()
+    for name, facts in named:
+        if name in owners:
+            owner = owners[name]
+            refused.append(_refusal(plugin, facts, f"{name} is taken by {owner.module}:{owner.line}"))
+            taken.add(name)
+        else:
+            owners[name] = facts
+    return taken
+
+
+def _refusal(plugin: Plugin, facts: VariantFacts | ImplementationFacts, message: str) -> Broken:
+    return Broken(plugin=plugin.label, file=file_of(plugin), line=facts.line, message=message)
 
 
 def _complete(variant: VariantFacts, implementations: Iterable[ImplementationFacts]) -> VariantFacts:

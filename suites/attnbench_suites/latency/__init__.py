@@ -6,7 +6,7 @@ from attnbench_suites.latency.cases import VERSION, cases
 SUITE = Suite(
     name="latency",
     version=VERSION,
-    summary="time of the core, forward, backward and per decoded token, paired with a baseline",
+    summary="the time of the core, next to a baseline in the same blocks",
     cases=cases,
     measure="attnbench_suites.latency.measure:measure",
     judge="attnbench_suites.latency.judge:judge",
