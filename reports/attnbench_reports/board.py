@@ -34,10 +34,11 @@ class Board:
 
 
 def boards(outcomes: Iterable[Outcome]) -> list[Board]:
-    """Make all boards: by device, then by suite, `correctness` first."""
+    """Make all boards: by device, then by suite, those with a ranking first."""
+    places = {suite: place for place, suite in enumerate(RULES)}
 
-    def order(one: Outcome) -> tuple[str, bool, str]:
-        return one.device.id, one.case.suite != "correctness", one.case.suite
+    def order(one: Outcome) -> tuple[str, int, str]:
+        return one.device.id, places.get(one.case.suite, len(places)), one.case.suite
 
     grouped = groupby(sorted(outcomes, key=order), key=order)
     return [_board(list(some)) for _, some in grouped]

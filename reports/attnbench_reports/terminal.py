@@ -81,13 +81,15 @@ def _ranking(ranking: Ranking) -> Iterator[RenderableType]:
     """Yield the table of a ranking, and below it, at full width, what is not ranked and why."""
     words = [ranking.group.title, ranking.group.profile, ranking.shared]
     table = _table(" · ".join(word for word in words if word))
-    table.add_column("rank", justify="right")
+    table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("implementation", no_wrap=True)
-    for name in ("score", "95 % interval", *(name or "measured" for name in ranking.workloads)):
-        table.add_column(name, justify="right")
-    for row in ranking.ranked:
+    measured = [_measured(row) for row in ranking.ranked]
+    tells = len(ranking.workloads) == 1 and measured != [quantity(row.score) for row in ranking.ranked if row.score]
+    for name in ("score", "95 % interval", *(["measured"] if tells else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row, found in zip(ranking.ranked, measured, strict=True):
         won = "bold" if row.place and row.place.wins else ""
-        table.add_row(str(row.place), str(row.contender), *_score(row.score), *_cells(row), style=won)
+        table.add_row(str(row.place), str(row.contender), *_score(row.score), *([found] if tells else []), style=won)
     yield table if ranking.ranked else Text(f"{table.title}\n", "italic")
     for row in ranking.unranked:
         covered = f"{row.covered} of {len(ranking.workloads)} workloads"
@@ -99,8 +101,9 @@ def _score(score: Metric | None) -> tuple[str, str]:
     return (quantity(score), spread(score)) if score else ("", "")
 
 
-def _cells(row: Row) -> list[str]:
-    return ["\n".join(_cell(one) for one in some) for some in row.cells.values()]
+def _measured(row: Row) -> str:
+    """Write what was measured at each workload."""
+    return ", ".join(_cell(one) for some in row.cells.values() for one in some)
 
 
 def _cell(one: Outcome) -> str:

@@ -151,14 +151,14 @@ def test_only_unsupported_is_no_pass(make: Make) -> None:
     assert board.standings[0].badge == "unsupported"
 
 
-def test_devices_have_boards_of_their_own_and_correctness_comes_first(make: Make) -> None:
+def test_devices_have_boards_of_their_own_and_rankings_come_first(make: Make) -> None:
     outcomes = [
         make("a/torch", device=device, case={"suite": suite})
         for device in reversed(DEVICES)
         for suite in ("accuracy", "correctness")
     ]
     found = [(one.device.id, one.suite) for one in boards(outcomes)]
-    assert found == [(device.id, suite) for device in DEVICES for suite in ("correctness", "accuracy")]
+    assert found == [(device.id, suite) for device in DEVICES for suite in ("accuracy", "correctness")]
 
 
 def test_the_newest_result_of_the_newest_suite_counts(make: Make) -> None:
