@@ -127,18 +127,21 @@ def rows_sum_to_one(task: Task) -> Tensors:
 
 
 def decode(task: Task) -> Tensors:
-    """A prefill and single steps, split in the middle by a copy of the state."""
+    """A prefill and single steps; and from a copy of the prefilled state, all that is left at once."""
     plain, drawn, _ = task.module()
     module, made = _as(DecodableAttention, plain), _as(Sequence, drawn)
     n, prefill = made.x.shape[1], int(task.case.options["prefill"] or 0)
     state = module.init_state(made.x.shape[0], n)
     outputs = []
     with torch.no_grad():
-        for start, end in ([(0, prefill)] if prefill else []) + [(t, t + 1) for t in range(prefill, n)]:
-            spare = state.clone()
-            out, state = module.step(replace(made, x=made.x[:, start:end]), state)
+        if prefill:
+            out, state = module.step(replace(made, x=made.x[:, :prefill]), state)
             outputs.append(out.x)
-    resumed, _ = module.step(replace(made, x=made.x[:, n - 1 :]), spare)
+        spare = state.clone()
+        for t in range(prefill, n):
+            out, state = module.step(replace(made, x=made.x[:, t : t + 1]), state)
+            outputs.append(out.x)
+        resumed, _ = module.step(replace(made, x=made.x[:, prefill:]), spare)
     return {"steps": torch.cat(outputs, 1), "resumed": resumed.x}
 
 
@@ -147,7 +150,7 @@ def full_run(task: Task) -> Tensors:
     module, made, _ = task.module()
     with torch.no_grad():
         x = module(made).x
-    return {"steps": x, "resumed": x[:, -1:]}
+    return {"steps": x, "resumed": x[:, int(task.case.options["prefill"] or 0) :]}
 
 
 def reduction(task: Task, declared: Reduction) -> tuple[Tensors, Tensors]:

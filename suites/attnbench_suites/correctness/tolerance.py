@@ -1,5 +1,6 @@
 """How far from the definition is still right. The numbers are data of this suite's version."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Comparison:
     """The outcome of comparing tensors with what they should be.
 
     Attributes:
-        error: the worst relative error, None where it has no meaning.
+        error: the worst relative error, None where it has no meaning, as beside nothing but zeros.
         reason: where and how it failed; empty when it passed.
     """
 
@@ -65,7 +66,11 @@ def compare(got: Mapping[str, Tensor], expected: Mapping[str, Tensor], limit: fl
         worst = max(worst, error)
         if not error <= limit:
             detail = _worst(wide, right.double())
-            return Comparison(False, error, f"{name}: relative error {error:.2e} > {limit:.0e}; {detail}")
+            return Comparison(
+                False,
+                error if math.isfinite(error) else None,
+                f"{name}: relative error {error:.2e} > {limit:.0e}; {detail}",
+            )
     return Comparison(True, worst)
 
 

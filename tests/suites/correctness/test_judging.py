@@ -74,6 +74,13 @@ def leaks_between_samples(operands):
     return matmul(operands.with_tensors({"v": 0.99 * operands.v + 0.01 * operands.v.mean(0)}))
 
 
+def hides_new_keys(operands):
+    """Each of several new tokens misses its own key where the cache already holds others."""
+    if operands.causal and 1 < operands.q.shape[2] < operands.k.shape[2]:
+        return attend(operands, torch.nn.functional.pad(visible(operands)[..., 1:], (0, 1)))
+    return matmul(operands)
+
+
 # mutant -> the kinds of case that must find it, at least
 MUTANTS = {
     "sign": (lambda operands: matmul(replace(operands, scale=-operands.scale)), {"forward", "gradients", "decode"}),
@@ -88,6 +95,7 @@ MUTANTS = {
     "unnormalised": (lambda operands: 1.001 * matmul(operands), {"forward", "rows_sum_to_one", "reduction"}),
     "coarse": (coarse, {"forward", "gradients", "reduction"}),
     "leak": (leaks_between_samples, {"forward", "batch_independent"}),
+    "resumed": (hides_new_keys, {"decode"}),
     "gradient only": (wrong_gradient, {"gradients"}),
     "detached": (lambda operands: matmul(operands).detach(), {"gradients"}),
 }

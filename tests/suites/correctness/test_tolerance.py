@@ -38,6 +38,13 @@ def test_zero_where_zero_is_right_is_right():
     assert compare({"out": nothing}, {"out": nothing}, 1e-10).passed
 
 
+def test_beside_nothing_but_zeros_an_error_has_no_size():
+    ones = torch.ones(1, 2, 3, 4, dtype=torch.float64)
+    found = compare({"out": ones}, {"out": 0 * ones}, 1e-2)
+    assert (found.passed, found.error) == (False, None)
+    assert "relative error inf > 1e-02" in found.reason
+
+
 ONES = {"out": torch.ones(1, 2, 3, 4, dtype=torch.float64)}
 REFUSED = {
     "another name": ({"mixed": ONES["out"]}, "returned ['mixed'], the definition returns ['out']"),
