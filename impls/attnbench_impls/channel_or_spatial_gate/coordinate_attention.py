@@ -198,12 +198,12 @@ def _constant(operands: GateOperands, bias: float) -> Affine:
     return operands.rows.map(torch.zeros_like).with_tensors({"bias": torch.full_like(operands.rows.bias, bias)})
 
 
-def _gate(operands: GateOperands, means: Tensor, gate: Affine) -> Tensor:
-    """Return the gates (R, C) of R means, normalised among themselves when training."""
+def _gate(operands: GateOperands, means: Tensor, gate: Affine) -> tuple[Tensor, Tensor]:
+    """Return the gates (R, C) of R means, normalised among themselves in training, and the statistics (2, m) after."""
     f = F.linear(means, operands.squeeze.weight, operands.squeeze.bias)
     mean, var, norm = operands.running.mean.clone(), operands.running.var.clone(), operands.norm
-    f = F.batch_norm(f, mean, var, norm.weight, norm.bias, operands.training, eps=operands.eps)
-    return F.linear(F.hardswish(f), gate.weight, gate.bias).sigmoid()
+    f = F.batch_norm(f, mean, var, norm.weight, norm.bias, operands.training, operands.momentum, operands.eps)
+    return F.linear(F.hardswish(f), gate.weight, gate.bias).sigmoid(), torch.stack([mean, var])
 
 
 @reduction(of=CoordinateAttention, says="both gate convolutions zero: out = x / 4")
@@ -214,7 +214,7 @@ def closed_half(trial: Run) -> tuple[Tensor, Tensor]:
     return trial.mix(replace(operands, rows=half, columns=half)).x, operands.x / 4
 
 
-@reduction(of=CoordinateAttention, says="gate weights zero with bias 30: out = x")
+@reduction(of=CoordinateAttention, says="gates that a bias of 30 holds open, whatever the map: out = x")
 def open_gates(trial: Run) -> tuple[Tensor, Tensor]:
     """Gates that are one change nothing."""
     operands = _drawn(trial, trial.size, 3)
@@ -227,17 +227,19 @@ def rows_only(trial: Run) -> tuple[Tensor, Tensor]:
     """In evaluation a row's gate depends on that row alone."""
     drawn = _drawn(trial, trial.size, 3)
     operands = replace(drawn, training=False, columns=_constant(drawn, 40.0))
-    gates = _gate(operands, operands.x.mean(3).mT.flatten(0, 1), operands.rows)
+    gates, _ = _gate(operands, operands.x.mean(3).mT.flatten(0, 1), operands.rows)
     return trial.mix(operands).x, operands.x * gates.reshape(2, trial.size, 4).mT[..., None]
 
 
-@reduction(of=CoordinateAttention, says="height = width = 1: x times two gates of x itself")
+@reduction(of=CoordinateAttention, says="height = width = 1: x times two gates of x; training moves the statistics")
 def one_place(trial: Run) -> tuple[Tensor, Tensor]:
-    """Both means are x, so that they leave the statistics of the samples unchanged."""
+    """Both means are x, so that every sample counts twice in the statistics."""
     operands = _drawn(trial, 1, 1)
-    x = operands.x[:, :, 0, 0]
-    expected = x * _gate(operands, x, operands.rows) * _gate(operands, x, operands.columns)
-    return trial.mix(operands).x[:, :, 0, 0], expected
+    x, mixed = operands.x[:, :, 0, 0], trial.mix(operands)
+    rows, running = _gate(operands, torch.cat([x, x]), operands.rows)
+    columns, _ = _gate(operands, torch.cat([x, x]), operands.columns)
+    got = torch.cat([mixed.x.flatten(), mixed.running.mean, mixed.running.var])
+    return got, torch.cat([(x * rows[:2] * columns[:2]).flatten(), running.flatten()])
 
 
 @reduction(of=CoordinateAttention, says="a transposed map with rows and columns swapped gives the transposed output")
