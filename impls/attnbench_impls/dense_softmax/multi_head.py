@@ -1,5 +1,7 @@
 """Multi-head scaled dot-product attention."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from attnbench.contract import (
     reduction,
     variant,
 )
+from attnbench.errors import UserError
 from attnbench_impls.kernels.softmax import (
     KVCache,
     SoftmaxOperands,
@@ -47,6 +50,9 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
 
     x (B, N, D) -> q (B, H, N, d), k (B, H, S, d), v (B, H, S, d_v) -> softmax(scale q k^T) v -> W_o -> (B, N, D).
     Source: Attention Is All You Need, 2017.
+
+    Raises:
+        UserError: a width that does not divide into heads, where no head width is given.
     """
 
     def __init__(
@@ -63,6 +69,8 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        if head_dim is None and dim % heads:
+            raise UserError(f"{heads} heads do not divide the width {dim}: give head_dim")
         self.heads = heads
         self.head_dim = head_dim or dim // heads
         self.value_head_dim = value_head_dim or self.head_dim
@@ -100,8 +108,9 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
 
     @staticmethod
     def mix(operands: SoftmaxOperands) -> Tensor:
-        """Take each query's visible keys one by one: exp(logit - max), normalised, weighted sum of v."""
-        q, k, v = operands.q, operands.k, operands.v
+        """Take each query's visible keys: exp(logit - max), normalised, weighted sum of v, all in at least float32."""
+        wide = torch.promote_types(operands.q.dtype, torch.float32)
+        q, k, v = operands.q.to(wide), operands.k.to(wide), operands.v.to(wide)
         share = q.shape[1] // k.shape[1]
         rows = []
         for b, h, i in torch.cartesian_prod(*(torch.arange(n) for n in q.shape[:3])).tolist():
@@ -116,7 +125,7 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
             if operands.kept is not None:
                 weights = weights * operands.kept[b, h, i, seen]
             rows.append(weights @ v[b, h // share, seen])
-        return torch.stack(rows).reshape(*q.shape[:3], v.shape[-1])
+        return torch.stack(rows).reshape(*q.shape[:3], v.shape[-1]).to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: Sequence) -> Outputs:
         """Concatenate the heads and return to model width."""
@@ -127,10 +136,13 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
         return KVCache.empty((batch, self.heads, capacity), self.head_dim, self.value_head_dim, self.w_q.weight)
 
     def extend(self, inputs: Sequence, state: KVCache) -> tuple[SoftmaxOperands, KVCache]:
-        """Append the new tokens' keys and values, and attend causally to all of them."""
+        """Append the new tokens' keys and values, and attend causally to all of them, without dropout.
+
+        Key padding, where there is any, covers all tokens seen so far: (B, S).
+        """
         new = self.project(inputs)
         state = state.append(new.k, new.v)
-        return SoftmaxOperands(q=new.q, k=state.keys, v=state.values, scale=self.scale, causal=True), state
+        return replace(new, k=state.keys, v=state.values, causal=True, kept=None), state
 
 
 @implementation(of=MultiHead, name="sdpa")

@@ -2,15 +2,16 @@ import pytest
 import torch
 
 from attnbench.contract import Draw, Extras, Sequence, Unsupported
+from attnbench.errors import UserError
 from attnbench_impls.dense_softmax.multi_head import MultiHead, matmul, sdpa
 from attnbench_impls.kernels.softmax import SoftmaxOperands
 
 CORES = [MultiHead.mix, matmul, sdpa]
 
 
-def heads(queries, keys, *, key_heads=2, **options):
+def heads(queries, keys, *, query_heads=2, **options):
     draw = Draw(6)
-    q, k, v = draw.normal(2, 2, queries, 4), draw.normal(2, key_heads, keys, 4), draw.normal(2, key_heads, keys, 4)
+    q, k, v = draw.normal(2, query_heads, queries, 4), draw.normal(2, 2, keys, 4), draw.normal(2, 2, keys, 4)
     return SoftmaxOperands(q=q, k=k, v=v, scale=0.5, **options)
 
 
@@ -48,9 +49,9 @@ def test_rows_without_a_key_are_zero_with_zero_gradients(core):
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_query_heads_share_key_heads(core):
-    shared = heads(5, 5, key_heads=1, causal=True)
-    copied = shared.with_tensors({name: getattr(shared, name).expand(2, 2, 5, 4) for name in "kv"})
+def test_neighbouring_query_heads_share_a_key_head(core):
+    shared = heads(5, 5, query_heads=4, causal=True)
+    copied = shared.with_tensors({name: getattr(shared, name)[:, [0, 0, 1, 1]] for name in "kv"})
     torch.testing.assert_close(core(shared), core(copied))
 
 
@@ -80,6 +81,30 @@ def test_dropout_acts_on_the_weights_after_they_are_normalised():
 
 def test_dropout_is_off_in_evaluation():
     assert MultiHead(8, 2, attn_dropout=0.5).eval().project(Sequence(x=torch.ones(1, 3, 8))).kept is None
+
+
+def test_padded_keys_stay_hidden_while_decoding():
+    module, x = Draw(1).module(MultiHead(8, 2)), Draw(2).normal(2, 5, 8)
+    real = torch.tensor([[True] * 5, [False, False, True, True, True]])
+    expected = module(Sequence(x=x, causal=True, extras=Extras(key_padding=real))).x
+    state, outs = module.init_state(2, 5), []
+    for start, end in ((0, 3), (3, 4), (4, 5)):
+        extras = Extras(key_padding=real[:, :end])
+        out, state = module.step(Sequence(x=x[:, start:end], causal=True, extras=extras), state)
+        outs.append(out.x)
+    torch.testing.assert_close(torch.cat(outs, 1), expected)
+    assert not torch.allclose(expected, module(Sequence(x=x, causal=True)).x)
+
+
+def test_the_definition_takes_its_softmax_in_float32_at_least():
+    narrow = heads(5, 40).to(torch.bfloat16)
+    assert torch.equal(MultiHead.mix(narrow), MultiHead.mix(narrow.to(torch.float32)).bfloat16())
+
+
+def test_heads_of_a_broken_width_are_refused():
+    with pytest.raises(UserError, match="3 heads do not divide the width 8: give head_dim"):
+        MultiHead(8, 3)
+    assert MultiHead(8, 3, head_dim=4)(Sequence(x=torch.ones(1, 2, 8))).x.shape == (1, 2, 8)
 
 
 def test_a_full_cache_says_so():
