@@ -77,7 +77,7 @@ class Differential(DecodableAttention[Sequence, DifferentialOperands, Tensor, KV
 
     x (B, N, D) -> q (B, 2 H, N, d), k (B, 2 G, N, d), both rotated, v (B, G, N, 2 d), with d = D / (2 H) ->
     (softmax(q_1 k_1) - lambda softmax(q_2 k_2)) v; RMSNorm of each head, times 1 - lambda_init, then W_o -> (B, N, D).
-    Rows of the combined map sum to 1 - lambda. By default lambda_init grows with the depth of the layer:
+    What a query gives to its keys adds up to 1 - lambda. By default lambda_init grows with the depth of the layer:
     0.8 - 0.6 exp(-0.3 l), where l counts layers from 0.
     Source: Differential Transformer, 2024.
 
@@ -243,7 +243,7 @@ def linearity(trial: Run) -> tuple[Tensor, Tensor]:
 
 @reduction(of=Differential, says="values that are all c give (1 - lambda) c before the norm")
 def constant_values(trial: Run) -> tuple[Tensor, Tensor]:
-    """Rows of the combined map sum to 1 - lambda."""
+    """Each row gives out 1 from its first map, and takes lambda back with its second."""
     operands = _pairs(trial)
     constant = trial.normal(2, 2, 1, 8).expand_as(operands.v)
     expected = (1 - operands.weight) * constant.repeat_interleave(2, 1)

@@ -175,7 +175,7 @@ def alone(trial: Run) -> tuple[Tensor, Tensor]:
     return module(Graph(x=x, edges=loops)).x, module.w(x) + module.bias
 
 
-@reduction(of=GAT, says="complete graph with self loops: dense additive attention with score LeakyReLU(s_i + t_j)")
+@reduction(of=GAT, says="every pair of nodes joined: softmax attention with additive scores, and nothing to mask")
 def complete(trial: Run) -> tuple[Tensor, Tensor]:
     """Where all nodes see all nodes there is nothing to mask."""
     module, x = _module(trial), trial.normal(trial.size, 6)

@@ -151,7 +151,9 @@ def zero_scores(trial: Run) -> tuple[Tensor, Tensor]:
     return _both(module, random_graph(trial, trial.size, 6))
 
 
-@reduction(of=GATv2, says="negative_slope = 1: the W_l term cancels, and it is GAT with slope 1, W = W_r, a_src = a")
+@reduction(
+    of=GATv2, says="negative_slope = 1: the query cancels, and it is a GAT of slope 1 with W = W_r and a_src = a"
+)
 def linear_scores(trial: Run) -> tuple[Tensor, Tensor]:
     """Without a rectifier the score of an edge is a . W_r x_j plus what all edges of its destination share."""
     return _both(trial.attention(GATv2(6, 2, negative_slope=1.0)), random_graph(trial, trial.size, 6))

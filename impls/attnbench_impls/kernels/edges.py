@@ -20,6 +20,9 @@ class EdgeAttention(Attention[Graph, P, Tensor], Generic[P]):
 
     x (N, D_in) and edges (2, E) -> a core that returns (N, H, D) -> (N, H * D) concatenated or (N, D) averaged.
     A head is as wide as it takes for the output to have the width of x, unless `head_dim` says otherwise.
+
+    Raises:
+        UserError: heads to concatenate that do not divide the width, where no head width is given.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class EdgeAttention(Attention[Graph, P, Tensor], Generic[P]):
         dropout_attn: float,
     ) -> None:
         super().__init__()
+        if concat and head_dim is None and dim % heads:
+            raise UserError(f"{heads} heads do not divide the width {dim}: give head_dim")
         self.heads = heads
         self.head_dim = head_dim or (dim // heads if concat else dim)
         self.concat = concat

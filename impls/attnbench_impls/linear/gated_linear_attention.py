@@ -152,7 +152,7 @@ def _heads(trial: Run, **changed: Tensor) -> GatedLinearOperands:
     return GatedLinearOperands(**drawn, scale=0.5, chunk=8)
 
 
-@reduction(of=GatedLinearAttention, says="without decay it is unnormalised linear attention, times the scale")
+@reduction(of=GatedLinearAttention, says="no decay: linear attention without a normaliser, times the scale")
 def no_decay(trial: Run) -> tuple[Tensor, Tensor]:
     """The scores of the past, neither decayed nor normalised."""
     operands = _heads(trial, log_decay=torch.zeros(2, 3, 3 * trial.size, 4, dtype=trial.dtype))

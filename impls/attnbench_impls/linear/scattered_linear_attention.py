@@ -21,13 +21,14 @@ from attnbench.contract import (
     reduction,
     variant,
 )
+from attnbench.errors import UserError
 
 TILE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOperands(Operands):
-    """Heads of all windows as one sequence, sorted by window.
+    """Heads of every row, one window after the other.
 
     Attributes:
         q: (M, H, D), before the feature map.
@@ -70,10 +71,15 @@ class ScatteredLinearAttention(Attention[Ragged, WindowOperands, Tensor]):
 
     The attention alone: the inputs come sorted by window already, and the block around it (batch norms, sparse
     convolutions across windows, feed-forward) is left to models. Source: ScatterFormer, 2023.
+
+    Raises:
+        UserError: a width that does not divide into heads.
     """
 
     def __init__(self, dim: int, heads: int, *, place: Place = Place(), eps: float = 1e-6) -> None:
         super().__init__()
+        if dim % heads:
+            raise UserError(f"{heads} heads do not divide the width {dim}")
         self.heads = heads
         self.eps = eps
         self.w_qkv = nn.Linear(dim, 3 * dim, bias=False)

@@ -75,7 +75,7 @@ class SlidingWindow(DecodableAttention[Sequence, WindowOperands, Tensor, RingCac
     Source: baseline; Longformer, 2020, and Mistral 7B, 2023, use it.
 
     Raises:
-        UserError: a window below 1, a negative radius, or heads that the key heads do not divide.
+        UserError: a window below 1, a negative radius, heads that do not divide the width, or key heads the heads.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class SlidingWindow(DecodableAttention[Sequence, WindowOperands, Tensor, RingCac
         self.window, self.radius = window, window // 2 if radius is None else radius
         if window < 1 or self.radius < 0:
             raise UserError(f"window must be at least 1 and radius at least 0, got {window} and {self.radius}")
-        if heads % self.kv_heads:
-            raise UserError(f"kv_heads must divide heads, got {self.kv_heads} and {heads}")
+        if dim % heads or heads % self.kv_heads:
+            raise UserError(f"heads must divide the width and kv_heads the heads, got {heads}, {dim}, {self.kv_heads}")
         self.w_q = nn.Linear(dim, heads * self.head_dim, bias=False)
         self.w_k = nn.Linear(dim, self.kv_heads * self.head_dim, bias=False)
         self.w_v = nn.Linear(dim, self.kv_heads * self.head_dim, bias=False)

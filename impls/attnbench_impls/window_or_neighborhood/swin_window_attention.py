@@ -86,7 +86,7 @@ class SwinWindowAttention(Attention[Grid, WindowOperands, Tensor]):
     Source: Swin Transformer, 2021.
 
     Raises:
-        UserError: a window below 1, a shift outside the window, or an unknown pad mode.
+        UserError: heads that do not divide the width, a window below 1, a shift outside it, or an unknown pad mode.
     """
 
     def __init__(
@@ -101,6 +101,8 @@ class SwinWindowAttention(Attention[Grid, WindowOperands, Tensor]):
         pad_mode: str = "masked",
     ) -> None:
         super().__init__()
+        if dim % heads:
+            raise UserError(f"{heads} heads do not divide the width {dim}")
         if shift_size is None:
             shift_size = window_size // 2 if place.index % 2 else 0
         if not 0 <= shift_size < window_size:

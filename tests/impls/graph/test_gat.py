@@ -137,6 +137,14 @@ def test_dynamic_attention_ranks_the_sources_by_destination(core) -> None:
     torch.testing.assert_close(out[2:, 0], weights @ k[:2, 0])
 
 
+@pytest.mark.parametrize("cls", [gat.GAT, gatv2.GATv2])
+def test_concatenated_heads_must_divide_the_width(cls) -> None:
+    with pytest.raises(UserError, match="4 heads do not divide the width 6"):
+        cls(6, 4)
+    assert cls(6, 4, head_dim=2)(_graph().to(torch.float32)).x.shape == (6, 8)
+    assert cls(6, 4, concat=False)(_graph().to(torch.float32)).x.shape == (6, 6)
+
+
 def test_shared_weights_are_one_parameter() -> None:
     names = [name for name, _ in gatv2.GATv2(6, 2, share_weights=True).named_parameters()]
     assert sorted(names) == ["a", "bias", "w_r.weight"]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from attnbench.contract import Draw, Ragged
+from attnbench.errors import UserError
 from attnbench_impls.linear.scattered_linear_attention import (
     ScatteredLinearAttention,
     WindowOperands,
@@ -71,6 +72,11 @@ def test_half_precision_sums_do_not_overflow():
     ones = torch.full((100, 1, 2), 200.0, dtype=torch.float16)
     out = tiles(WindowOperands(q=ones, k=ones, v=ones, offsets=torch.tensor([0, 100]), eps=1e-6))
     assert torch.equal(out, ones)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(UserError, match="3 heads do not divide the width 8"):
+        ScatteredLinearAttention(8, 3)
 
 
 def test_columns_are_q_then_k_then_v_with_contiguous_heads():

@@ -87,7 +87,7 @@ def test_flex_says_what_it_cannot_carry(monkeypatch):
         flex(operands.map(torch.Tensor.detach))
 
 
-@pytest.mark.parametrize("options", [{"window": 0}, {"radius": -1}, {"kv_heads": 3}])
+@pytest.mark.parametrize("options", [{"window": 0}, {"radius": -1}, {"kv_heads": 3}, {"heads": 5}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(UserError, match="must"):
-        SlidingWindow(32, 4, **options)
+        SlidingWindow(32, **{"heads": 4} | options)

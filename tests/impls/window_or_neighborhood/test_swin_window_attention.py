@@ -71,7 +71,7 @@ def test_official_padding_never_shrinks_a_window() -> None:
     assert (operands.q.shape[2:4], operands.window, operands.shift) == ((4, 4), 4, 2)
 
 
-@each_core
+@pytest.mark.parametrize("core", CORES[1:], ids=["torch", "sdpa"])
 def test_windows_of_padding_alone_leave_no_trace_in_the_gradients(core) -> None:
     draw = Draw(5)
     leaves = [draw.normal(1, 1, 9, 9, 3).requires_grad_() for _ in range(3)]
@@ -101,8 +101,9 @@ def test_areas_of_a_small_map() -> None:
         ({"shift_size": 7}, "shift_size must lie in 0 to window_size - 1, got 7 with window 7"),
         ({"window_size": 0}, "got 0 with window 0"),
         ({"pad_mode": "mask"}, "did you mean masked"),
+        ({"heads": 3}, "3 heads do not divide the width 8"),
     ],
 )
 def test_wrong_settings_are_named(settings, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        SwinWindowAttention(8, 2, **settings)
+        SwinWindowAttention(8, **{"heads": 2} | settings)
