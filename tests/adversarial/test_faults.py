@@ -111,6 +111,49 @@ FAULTS = {
 }
 
 
+VARIANT = '''
+import os
+from dataclasses import dataclass
+
+from attnbench.contract import Attention, Fidelity, Layout, Operands, Outputs, Paper, Pattern, implementation, variant
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values(Operands):
+    v: Tensor
+
+
+@variant(
+    slug="own_variant", paper=Paper(title="Made up", year=2020), family="linear", layout=Layout.SEQUENCE,
+    patterns={{Pattern.CAUSAL_SELF}}, fidelity=Fidelity.KNOWN_WELL, mechanisms=(),
+)
+class OwnVariant(Attention):
+    """Returns what it gets, or ends the process that asks."""
+
+    def __init__(self, dim, heads):
+        super().__init__()
+
+    def project(self, inputs):
+        return Values(v=inputs.x)
+
+    @staticmethod
+    def mix(operands):
+        if operands.v.shape[1] == {bad}:
+            os._exit(7)
+        return operands.v
+
+    def merge(self, mixed, inputs):
+        return Outputs.of(mixed)
+
+
+@implementation(of=OwnVariant, name="honest")
+def honest(operands):
+    """Returns what it gets."""
+    return operands.v.clone()
+'''
+
+
 @pytest.fixture(scope="module")
 def registry(installations) -> Iterator[Registry]:
     cores = [
@@ -118,8 +161,9 @@ def registry(installations) -> Iterator[Registry]:
     ]
     installation = installations()
     installation.add("saboteur", HEAD.format(mark=MARK) + "".join(cores))
+    installation.add("own_variant", VARIANT.format(bad=BAD))
     with pytest.MonkeyPatch.context() as patch:
-        yield installation.enter(patch, {"multi_head", "saboteur"})()
+        yield installation.enter(patch, {"multi_head", "saboteur", "own_variant"})()
 
 
 def device(memory: int) -> DeviceFacts:
@@ -183,6 +227,15 @@ def test_a_fault_costs_its_own_case(name, registry, monkeypatch):
     assert fault.words in records[1].reason
     assert [records[0].status, records[2].status] == [Status.PASSED, Status.PASSED], records
     assert records[1].reason.replace("\n", "").isprintable()
+    assert nothing_is_left(), leftovers()
+
+
+def test_a_definition_that_ends_the_judge_costs_its_own_case(registry):
+    found = registry.implementation("own_variant/honest")
+    changed = {"variant": "own_variant", "implementation": "honest", "source_hash": found.source_hash}
+    records = list(local.execute(job(registry, "honest").model_copy(update=changed), registry, Event()))
+    assert [record.status for record in records] == [Status.PASSED, Status.HARNESS_ERROR, Status.PASSED]
+    assert records[1].reason == "the judge gave no verdict: it ended with exit status 7"
     assert nothing_is_left(), leftovers()
 
 
