@@ -35,6 +35,7 @@ from attnbench_impls.kernels.audio_video import (
     step_networks,
     steps_of,
 )
+from attnbench_impls.kernels.softmax import widened
 from attnbench_impls.kernels.temporal_rotary import TimeBands
 
 
@@ -109,15 +110,15 @@ class LTX2AVCrossAttention(Attention[Streams, AudioVideoOperands, AudioVideo]):
     @staticmethod
     def mix(operands: AudioVideoOperands) -> AudioVideo:
         """Turn each channel pair by its own angle, then take the softmax of each direction's full score matrix."""
-        read = []
+        o, read = widened(operands), []
         for reader in (0, 1):
-            q = _rotated(operands.q[reader], operands.times[reader], operands.rotary)
-            k = _rotated(operands.k[reader], operands.times[1 - reader], operands.rotary)
+            q = _rotated(o.q[reader], o.times[reader], o.rotary)
+            k = _rotated(o.k[reader], o.times[1 - reader], o.rotary)
             logits = q @ k.mT / math.sqrt(q.shape[-1])
             weights = (logits - logits.amax(-1, keepdim=True)).exp()
-            out = weights / weights.sum(-1, keepdim=True) @ operands.v[reader]
-            read.append(out if operands.gate is None else out * operands.gate[reader][..., None])
-        return AudioVideo(video=read[0], audio=read[1])
+            out = weights / weights.sum(-1, keepdim=True) @ o.v[reader]
+            read.append(out if o.gate is None else out * o.gate[reader][..., None])
+        return AudioVideo(video=read[0], audio=read[1]).to(operands.v[0].dtype, operands.v[0].device)
 
     def merge(self, mixed: AudioVideo, inputs: Streams) -> Outputs:
         """Return to each stream's width, gate by the other's noise level, and add to the stream as it came in."""

@@ -31,6 +31,7 @@ from attnbench_impls.kernels.softmax import (
     masked_softmax,
     merge_heads,
     split_heads,
+    widened,
 )
 
 
@@ -109,8 +110,8 @@ class MultiHead(DecodableAttention[Sequence, SoftmaxOperands, Tensor, KVCache]):
     @staticmethod
     def mix(operands: SoftmaxOperands) -> Tensor:
         """Take each query's visible keys: exp(logit - max), normalised, weighted sum of v, all in at least float32."""
-        wide = torch.promote_types(operands.q.dtype, torch.float32)
-        q, k, v = operands.q.to(wide), operands.k.to(wide), operands.v.to(wide)
+        exact = widened(operands)
+        q, k, v = exact.q, exact.k, exact.v
         share = q.shape[1] // k.shape[1]
         rows = []
         for b, h, i in torch.cartesian_prod(*(torch.arange(n) for n in q.shape[:3])).tolist():

@@ -29,6 +29,7 @@ from attnbench_impls.kernels.edges import (
     random_graph,
     scatter_messages,
 )
+from attnbench_impls.kernels.softmax import widened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +124,10 @@ class GAT(EdgeAttention[SplitScoreOperands]):
     @staticmethod
     def mix(operands: SplitScoreOperands) -> Tensor:
         """Score every pair of nodes, and take the softmax of each row where there are edges."""
-        sums = operands.destination_scores.T[:, :, None] + operands.source_scores.T[:, None, :]
-        scores = torch.where(sums > 0, sums, operands.negative_slope * sums)
-        return dense_attention(scores, operands.edges, operands.kept, operands.v)
+        o = widened(operands)
+        sums = o.destination_scores.T[:, :, None] + o.source_scores.T[:, None, :]
+        scores = torch.where(sums > 0, sums, o.negative_slope * sums)
+        return dense_attention(scores, o.edges, o.kept, o.v).to(operands.v.dtype)
 
 
 @implementation(of=GAT, name="torch")

@@ -28,6 +28,7 @@ from attnbench_impls.kernels.edges import (
     random_graph,
     scatter_messages,
 )
+from attnbench_impls.kernels.softmax import widened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +116,11 @@ class GATv2(EdgeAttention[DynamicScoreOperands]):
     @staticmethod
     def mix(operands: DynamicScoreOperands) -> Tensor:
         """Score every pair of nodes, and take the softmax of each row where there are edges."""
-        sums = operands.q[:, None] + operands.k[None, :]
-        bent = torch.where(sums > 0, sums, operands.negative_slope * sums)
-        scores = (bent * operands.a).sum(-1).permute(2, 0, 1)
-        return dense_attention(scores, operands.edges, operands.kept, operands.k)
+        o = widened(operands)
+        sums = o.q[:, None] + o.k[None, :]
+        bent = torch.where(sums > 0, sums, o.negative_slope * sums)
+        scores = (bent * o.a).sum(-1).permute(2, 0, 1)
+        return dense_attention(scores, o.edges, o.kept, o.k).to(operands.k.dtype)
 
 
 @implementation(of=GATv2, name="torch")

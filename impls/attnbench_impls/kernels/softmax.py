@@ -1,12 +1,14 @@
 """Operands, masks and cache of scaled dot-product attention, shared by the softmax families."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from attnbench.contract import Operands, State
+from attnbench.contract.attention import P
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,13 @@ class SoftmaxOperands(Operands):
     causal: bool = False
     key_padding: Tensor | None = None
     kept: Tensor | None = None
+
+
+def widened(operands: P) -> P:
+    """Return operands in float32 at least, for definitions: rounding inside them would count as their own."""
+    floating = [tensor for tensor in operands.tensors().values() if tensor.is_floating_point()]
+    wide = reduce(torch.promote_types, (tensor.dtype for tensor in floating), torch.float32)
+    return operands.to(wide, floating[0].device)
 
 
 def distance(queries: int, keys: int, device: torch.device) -> Tensor:

@@ -27,7 +27,7 @@ from attnbench.facts import Scalar
 from attnbench_impls.kernels.fused import fused_attention
 from attnbench_impls.kernels.latent import LatentOperands
 from attnbench_impls.kernels.rotary import Rotary, positions_of
-from attnbench_impls.kernels.softmax import KVCache, distance, masked_softmax, merge_heads, split_heads
+from attnbench_impls.kernels.softmax import KVCache, distance, masked_softmax, merge_heads, split_heads, widened
 
 WIDTHS = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
 
@@ -128,7 +128,7 @@ class MultiHeadLatent(DecodableAttention[Sequence, LatentOperands, Tensor, KVCac
     @staticmethod
     def mix(operands: LatentOperands) -> Tensor:
         """Expand keys and values head by head, and take each query's softmax over the keys that it sees."""
-        o = operands
+        o = widened(operands)
         queries, keys = o.q_nope.shape[2], o.latent.shape[1]
         scale = (o.q_nope.shape[3] + o.q_rope.shape[3]) ** -0.5
         heads = []
@@ -140,7 +140,7 @@ class MultiHeadLatent(DecodableAttention[Sequence, LatentOperands, Tensor, KVCac
                 seen = max(0, keys - queries + i + 1) if o.causal else keys
                 rows.append(logits[:, i : i + 1, :seen].softmax(-1) @ v[:, :seen])
             heads.append(torch.cat(rows, 1))
-        return torch.stack(heads, 1)
+        return torch.stack(heads, 1).to(operands.latent.dtype)
 
     def merge(self, mixed: Tensor, inputs: Sequence) -> Outputs:
         """Concatenate the heads and return to model width."""

@@ -26,7 +26,7 @@ from attnbench.contract import (
 from attnbench.errors import UserError
 from attnbench_impls.kernels.flex import compiled_flex
 from attnbench_impls.kernels.ring import RingCache
-from attnbench_impls.kernels.softmax import merge_heads, split_heads
+from attnbench_impls.kernels.softmax import merge_heads, split_heads, widened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +118,20 @@ class SlidingWindow(DecodableAttention[Sequence, WindowOperands, Tensor, RingCac
     @staticmethod
     def mix(operands: WindowOperands) -> Tensor:
         """List the keys that each query sees, and take the softmax over them."""
-        queries, keys = operands.q.shape[2], operands.k.shape[2]
-        owner = torch.arange(operands.q.shape[1]) // (operands.q.shape[1] // operands.k.shape[1])
-        k, v = operands.k[:, owner], operands.v[:, owner]
+        o = widened(operands)
+        queries, keys = o.q.shape[2], o.k.shape[2]
+        owner = torch.arange(o.q.shape[1]) // (o.q.shape[1] // o.k.shape[1])
+        k, v = o.k[:, owner], o.v[:, owner]
         rows = []
         for row in range(queries):
             i = row + keys - queries
-            if operands.causal:
-                seen = [j for j in range(keys) if 0 <= i - j < operands.window]
+            if o.causal:
+                seen = [j for j in range(keys) if 0 <= i - j < o.window]
             else:
-                seen = [j for j in range(keys) if abs(i - j) <= operands.radius]
-            logits = operands.scale * (operands.q[:, :, row : row + 1] @ k[:, :, seen].mT)
+                seen = [j for j in range(keys) if abs(i - j) <= o.radius]
+            logits = o.scale * (o.q[:, :, row : row + 1] @ k[:, :, seen].mT)
             rows.append(logits.softmax(-1) @ v[:, :, seen])
-        return torch.cat(rows, 2)
+        return torch.cat(rows, 2).to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: Sequence) -> Outputs:
         """Concatenate the heads and return to model width."""

@@ -23,7 +23,7 @@ from attnbench.contract import (
     variant,
 )
 from attnbench.errors import UserError, unknown
-from attnbench_impls.kernels.softmax import masked_softmax
+from attnbench_impls.kernels.softmax import masked_softmax, widened
 from attnbench_impls.kernels.windows import areas, cut, join, offset_bias
 
 
@@ -137,7 +137,8 @@ class SwinWindowAttention(Attention[Grid, WindowOperands, Tensor]):
     @staticmethod
     def mix(operands: WindowOperands) -> Tensor:
         """Take the queries one by one: each sees the tokens of the whole map whose cell is its own."""
-        q, k, v, table, window = operands.q, operands.k, operands.v, operands.table, operands.window
+        o = widened(operands)
+        q, k, v, table, window = o.q, o.k, o.v, o.table, o.window
         height, width = q.shape[2:4]
         centre = table.shape[-1] // 2
 
@@ -154,7 +155,7 @@ class SwinWindowAttention(Attention[Grid, WindowOperands, Tensor]):
             weights = (logits - logits.amax(-1, keepdim=True)).exp()
             weights = weights / weights.sum(-1, keepdim=True)
             tokens.append((weights[..., None] * v[:, :, rows, columns]).sum(-2))
-        return torch.stack(tokens, 2).reshape_as(v)
+        return torch.stack(tokens, 2).reshape_as(v).to(operands.v.dtype)
 
     def merge(self, mixed: Tensor, inputs: Grid) -> Outputs:
         """Cut off what padding added, concatenate the heads and return to model width."""
