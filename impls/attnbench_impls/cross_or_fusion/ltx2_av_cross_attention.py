@@ -146,11 +146,12 @@ def _rotated(x: Tensor, times: Tensor, rotary: TimeBands) -> Tensor:
 
 @implementation(of=LTX2AVCrossAttention, name="torch")
 def matmul(operands: AudioVideoOperands) -> AudioVideo:
-    """All pairs turned at once, and two matmuls around a softmax in at least float32."""
+    """All pairs turned at once, then logits and softmax in at least float32, and a second matmul."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        logits = q @ k.mT * q.shape[-1] ** -0.5
-        return torch.softmax(logits, -1, torch.promote_types(q.dtype, torch.float32)).to(v.dtype) @ v
+        wide = torch.promote_types(q.dtype, torch.float32)
+        logits = q.to(wide) @ k.to(wide).mT * q.shape[-1] ** -0.5
+        return logits.softmax(-1).to(v.dtype) @ v
 
     return _both_ways(operands, attend)
 

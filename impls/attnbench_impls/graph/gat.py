@@ -143,10 +143,10 @@ def sorted_edges(operands: SplitScoreOperands) -> Tensor:
 
 
 def _weights(operands: SplitScoreOperands) -> Tensor:
-    source, destination = operands.edges
-    sums = operands.source_scores[source] + operands.destination_scores[destination]
-    scores = F.leaky_relu(sums, operands.negative_slope)
-    return incoming_weights(scores, operands.edges, len(operands.v), operands.kept)
+    o = widened(operands)
+    source, destination = o.edges
+    scores = F.leaky_relu(o.source_scores[source] + o.destination_scores[destination], o.negative_slope)
+    return incoming_weights(scores, o.edges, len(o.v), o.kept)
 
 
 Run = Trial[SplitScoreOperands, Tensor]

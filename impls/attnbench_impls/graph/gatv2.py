@@ -136,10 +136,10 @@ def sorted_edges(operands: DynamicScoreOperands) -> Tensor:
 
 
 def _weights(operands: DynamicScoreOperands) -> Tensor:
-    source, destination = operands.edges
-    bent = F.leaky_relu(operands.k[source] + operands.q[destination], operands.negative_slope)
-    scores = torch.einsum("ehd,hd->eh", bent, operands.a)
-    return incoming_weights(scores, operands.edges, len(operands.k), operands.kept)
+    o = widened(operands)
+    source, destination = o.edges
+    bent = F.leaky_relu(o.k[source] + o.q[destination], o.negative_slope)
+    return incoming_weights(torch.einsum("ehd,hd->eh", bent, o.a), o.edges, len(o.k), o.kept)
 
 
 Run = Trial[DynamicScoreOperands, Tensor]

@@ -108,12 +108,11 @@ def dense_attention(scores: Tensor, edges: Tensor, kept: Tensor | None, v: Tenso
 
 
 def incoming_weights(scores: Tensor, edges: Tensor, nodes: int, kept: Tensor | None) -> Tensor:
-    """Softmax of the scores (E, H) over the edges that share a destination, in at least float32, times `kept`."""
-    wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    """Softmax of the scores (E, H), in at least float32, over the edges that share a destination, times `kept`."""
     destination = edges[1]
-    peak = wide.new_full((nodes, wide.shape[1]), -torch.inf)
-    peak = peak.scatter_reduce(0, destination[:, None].expand_as(wide), wide.detach(), "amax")
-    powers = (wide - peak[destination]).exp()
+    peak = scores.new_full((nodes, scores.shape[1]), -torch.inf)
+    peak = peak.scatter_reduce(0, destination[:, None].expand_as(scores), scores.detach(), "amax")
+    powers = (scores - peak[destination]).exp()
     weights = powers / torch.zeros_like(peak).index_add(0, destination, powers)[destination]
     return weights if kept is None else weights * kept
 

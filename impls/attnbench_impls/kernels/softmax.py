@@ -37,7 +37,7 @@ class SoftmaxOperands(Operands):
 
 
 def widened(operands: P) -> P:
-    """Return operands in float32 at least, for definitions: rounding inside them would count as their own."""
+    """Return operands in float32 at least, for definitions and for scores that half precision would round too far."""
     floating = [tensor for tensor in operands.tensors().values() if tensor.is_floating_point()]
     wide = reduce(torch.promote_types, (tensor.dtype for tensor in floating), torch.float32)
     return operands.to(wide, floating[0].device)
