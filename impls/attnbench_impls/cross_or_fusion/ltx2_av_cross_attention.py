@@ -150,8 +150,8 @@ def matmul(operands: AudioVideoOperands) -> AudioVideo:
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         wide = torch.promote_types(q.dtype, torch.float32)
-        logits = q.to(wide) @ k.to(wide).mT * q.shape[-1] ** -0.5
-        return logits.softmax(-1).to(v.dtype) @ v
+        weights: Tensor = (q.to(wide) @ k.to(wide).mT * q.shape[-1] ** -0.5).softmax(-1)
+        return weights.to(v.dtype) @ v
 
     return _both_ways(operands, attend)
 
