@@ -73,6 +73,13 @@ def forget() -> None:
         known.cache_clear()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plugins_of_one_module() -> Iterator[None]:
+    """No module sees the throw-away plugins of another."""
+    yield
+    forget()
+
+
 @pytest.fixture(scope="session")
 def installations(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Installation]:
     """Make installations for fixtures of any scope."""

@@ -1,5 +1,8 @@
 """`attnbench list`: what there is."""
 
+from itertools import groupby
+
+from rich import box
 from rich.table import Table
 
 from attnbench.cli.options import Json
@@ -18,19 +21,27 @@ def list_(json: Json = False) -> None:
     if json:
         emit(_data(registry))
         return
-    table = Table(title="Variants", title_justify="left", header_style="bold")
-    for heading in ("variant", "family", "layout", "patterns", "implementations", "year"):
-        table.add_column(heading)
-    for one in registry.variants.values():
-        mark = " [yellow](reconstruction)[/yellow]" if one.fidelity is Fidelity.RECONSTRUCTED else ""
-        names = ", ".join(implementation.name for implementation in one.implementations)
-        patterns = ", ".join(sorted(one.patterns))
-        table.add_row(one.slug + mark, one.family, one.layout, patterns, names, str(one.paper.year))
-    console.print(table)
+    console.print(_table(registry))
     catalogue = registry.catalogue()
     carried = sum(carrier is not None for carrier in catalogue.values())
     console.print(f"{len(registry.variants)} variants carry {carried} of the catalogue's {len(catalogue)} mechanisms.")
     report_broken(registry)
+
+
+def _table(registry: Registry) -> Table:
+    """One row a variant, a section a family; the reference, which each has, goes without saying."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    for heading in ("variant", "year", "layout", "implementations"):
+        table.add_column(heading, no_wrap=heading != "implementations")
+    families = sorted(registry.variants.values(), key=lambda one: (one.family, one.slug))
+    for family, variants in groupby(families, key=lambda one: one.family):
+        table.add_section()
+        table.add_row(f"[dim]{family.replace('_', ' ')}[/dim]")
+        for one in variants:
+            mark = " [yellow](reconstruction)[/yellow]" if one.fidelity is Fidelity.RECONSTRUCTED else ""
+            names = ", ".join(each.name for each in one.implementations if not each.is_reference)
+            table.add_row(f"  {one.slug}{mark}", str(one.paper.year), one.layout, names)
+    return table
 
 
 def report_broken(registry: Registry) -> None:
