@@ -83,10 +83,10 @@ FAULTS = {
     "glutton": Fault("bytearray(2**42)", Status.OUT_OF_HOST_MEMORY, "MemoryError"),
     "nan": Fault("return matmul(operands) * torch.nan", Status.WRONG, "is nan"),
     "misshapen": Fault("return matmul(operands)[..., :-1]", Status.WRONG, "shape (1, 2, 5, 3), expected (1, 2, 5, 4)"),
-    "coarse": Fault("return matmul(operands).bfloat16()", Status.WRONG, "relative error"),
-    "integers": Fault("return matmul(operands).round().long()", Status.WRONG, "relative error"),
-    "vandal": Fault("operands.q.zero_(); return matmul(operands)", Status.CRASHED, "it changed its operand q"),
-    "detached": Fault("return matmul(operands).detach()", Status.CRASHED, "does not require grad", kind="gradients"),
+    "coarse": Fault("return matmul(operands).bfloat16()", Status.WRONG, "torch.bfloat16 instead of torch.float32"),
+    "integers": Fault("return matmul(operands).round().long()", Status.WRONG, "torch.int64 instead of torch.float32"),
+    "vandal": Fault("operands.q.zero_(); return matmul(operands)", Status.WRONG, "changed operand q"),
+    "detached": Fault("return matmul(operands).detach()", Status.WRONG, "q: relative error", kind="gradients"),
     "half_detached": Fault(
         "return matmul(operands.with_tensors({'k': operands.k.detach()}))", Status.WRONG, "k: ", kind="gradients"
     ),

@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
+from attnbench.contract.admission import admit
 from attnbench.contract.inputs import Inputs
 from attnbench.contract.outputs import Outputs
 from attnbench.contract.state import State
@@ -74,7 +75,12 @@ class Attention(nn.Module, Generic[I, P, M]):
         raise NotImplementedError
 
     def forward(self, inputs: I) -> Outputs:
-        """Run the three steps."""
+        """Run the three steps.
+
+        Raises:
+            UserError: the variant is not defined for these inputs.
+        """
+        admit(self.facts, inputs)
         return self.merge(self.core(self.project(inputs)), inputs)
 
     def use(self, core: Callable[[P], M]) -> Self:

@@ -24,7 +24,7 @@ def judge(variant: type[Attention[Any, Any, Any]], case: Case, seed: int, measur
         return _gradcheck(task)
     expected = _expected(task)
     limit = bound(case.dtype, gradients=case.kind == "gradients")
-    found = compare(measured.tensors, expected, limit)
+    found = compare(measured.tensors, expected, limit, task.rounded)
     if case.kind in AGAINST_ITSELF and found.passed:
         found = (
             _pairs(expected, 1e-12, "the definition itself") or _pairs(measured.tensors, limit, "the output") or found

@@ -41,37 +41,50 @@ def bound(dtype: Dtype, *, gradients: bool) -> float:
     return BOUNDS[dtype][gradients]
 
 
-def compare(got: Mapping[str, Tensor], expected: Mapping[str, Tensor], limit: float) -> Comparison:
-    """Compare named tensors, worst over (batch, head): shapes, finiteness, integers exactly, floats to `limit`."""
+def compare(
+    got: Mapping[str, Tensor], expected: Mapping[str, Tensor], limit: float, dtype: torch.dtype | None = None
+) -> Comparison:
+    """Compare named tensors, worst over (batch, head): forms, finiteness, integers exactly, floats to `limit`.
+
+    Args:
+        got: what was computed.
+        expected: what the definition says.
+        limit: the largest relative error that passes.
+        dtype: what floats must have been computed in, or in float32 where that is wider; None for anything.
+    """
     if set(got) != set(expected):
         return Comparison(False, None, f"it returned {sorted(got)}, the definition returns {sorted(expected)}")
-    squares = [
-        tensor.double().square().mean() for tensor in expected.values() if tensor.is_floating_point() and tensor.numel()
-    ]
+    floats = [tensor for tensor in expected.values() if tensor.is_floating_point() and tensor.numel()]
+    squares = [tensor.double().square().mean() for tensor in floats]
     typical = float(torch.stack(squares).mean().sqrt()) if squares else 0.0
     worst = 0.0
     for name, right in expected.items():
-        tensor = got[name]
-        if tensor.shape != right.shape:
-            return Comparison(False, None, f"{name}: shape {tuple(tensor.shape)}, expected {tuple(right.shape)}")
+        unfit = _unfit(got[name], right, dtype)
+        if unfit:
+            return Comparison(False, None, f"{name}{unfit}")
         if not right.is_floating_point():
-            if not torch.equal(tensor, right):
-                return Comparison(False, None, f"{name}: {_worst(tensor.double(), right.double())}")
             continue
-        wide = tensor.double()
-        if not wide.isfinite().all():
-            where = tuple((~wide.isfinite()).nonzero()[0].tolist())
-            return Comparison(False, None, f"{name}{list(where)} is {float(wide[where])}")
-        error = relative_error(wide, right.double(), typical)
+        error = relative_error(got[name].double(), right.double(), typical)
         worst = max(worst, error)
         if not error <= limit:
-            detail = _worst(wide, right.double())
-            return Comparison(
-                False,
-                error if math.isfinite(error) else None,
-                f"{name}: relative error {error:.2e} > {limit:.0e}; {detail}",
-            )
+            shown = error if math.isfinite(error) else None
+            detail = _worst(got[name].double(), right.double())
+            return Comparison(False, shown, f"{name}: relative error {error:.2e} > {limit:.0e}; {detail}")
     return Comparison(True, worst)
+
+
+def _unfit(tensor: Tensor, right: Tensor, dtype: torch.dtype | None) -> str:
+    """Say why a tensor is wrong whatever the tolerance; nothing where it is not."""
+    if tensor.shape != right.shape:
+        return f": shape {tuple(tensor.shape)}, expected {tuple(right.shape)}"
+    if not right.is_floating_point():
+        return "" if torch.equal(tensor, right) else f": {_worst(tensor.double(), right.double())}"
+    finite = tensor.double().isfinite()
+    if not finite.all():
+        where = tuple((~finite).nonzero()[0].tolist())
+        return f"{list(where)} is {float(tensor[where])}"
+    wide_enough = {dtype, torch.float32} if dtype and dtype.itemsize < torch.float32.itemsize else {dtype}
+    return f": {tensor.dtype} instead of {dtype}" if dtype and tensor.dtype not in wide_enough else ""
 
 
 def relative_error(got: Tensor, expected: Tensor, typical: float) -> float:

@@ -6,7 +6,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnbench.contract import DecodableAttention, Operands, Outputs, Place, Sequence, Stack, State, TensorRecord
+from attnbench.contract import (
+    DecodableAttention,
+    Extra,
+    Extras,
+    Fidelity,
+    Layout,
+    Operands,
+    Outputs,
+    Paper,
+    Pattern,
+    Place,
+    Sequence,
+    Stack,
+    State,
+    TensorRecord,
+    variant,
+)
+from attnbench.contract.admission import admit
+from attnbench.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +54,16 @@ class Total(State):
         return replace(self, value=self.value.clone())
 
 
+@variant(
+    slug="running_sum",
+    paper=Paper(title="Made up for these tests", year=2026),
+    family="linear",
+    layout=Layout.SEQUENCE,
+    patterns={Pattern.CAUSAL_SELF, Pattern.DECODE},
+    fidelity=Fidelity.KNOWN_WELL,
+    mechanisms=(),
+    accepts={Extra.SEGMENTS},
+)
 class RunningSum(DecodableAttention[Sequence, SumOperands, Sums, Total]):
     """Sums of the tokens so far, mixed by atoms that all layers of a stack share."""
 
@@ -73,6 +101,24 @@ class RunningSum(DecodableAttention[Sequence, SumOperands, Sums, Total]):
 def tokens(n: int = 6) -> Sequence:
     made = torch.Generator().manual_seed(0)
     return Sequence(x=torch.randn(2, n, 4, generator=made, dtype=torch.float64), causal=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"causal": False}, "running_sum is not defined for noncausal_self, only for causal_self, decode"),
+        ({"context": torch.zeros(2, 3, 4)}, "not defined for causal_cross"),
+        ({"extras": Extras(key_padding=torch.ones(2, 6).bool())}, "running_sum does not read key_padding"),
+    ],
+)
+def test_inputs_that_would_be_ignored_are_refused(change, message):
+    with pytest.raises(UserError, match=message):
+        RunningSum(4, 1)(replace(tokens(), **change))
+
+
+def test_accepted_extras_and_a_generator_are_let_in():
+    extras = Extras(segments=torch.zeros(2, 6).long(), generator=torch.Generator())
+    assert RunningSum(4, 1)(replace(tokens(), extras=extras)).x.shape == (2, 6, 4)
 
 
 def test_a_core_is_replaced_and_nothing_else():
@@ -140,3 +186,9 @@ def test_layers_built_alone_share_nothing():
 def test_an_empty_stack_has_no_output():
     with pytest.raises(ValueError, match="at least one layer"):
         Stack([], nn.ModuleDict())(tokens())
+
+
+def test_a_missing_extra_is_named():
+    needy = RunningSum.facts.model_copy(update={"requires": frozenset({Extra.TIMES})})
+    with pytest.raises(UserError, match="running_sum needs times: give it in the extras of its inputs"):
+        admit(needy, tokens())
