@@ -82,7 +82,7 @@ def _ranking(ranking: Ranking) -> Iterator[RenderableType]:
     words = [ranking.group.title, ranking.group.profile, ranking.shared]
     table = _table(" · ".join(word for word in words if word))
     table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("implementation", no_wrap=True)
+    table.add_column("implementation")
     measured = [_measured(row) for row in ranking.ranked]
     tells = len(ranking.workloads) == 1 and measured != [quantity(row.score) for row in ranking.ranked if row.score]
     for name in ("score", "95 % interval", *(["measured"] if tells else [])):

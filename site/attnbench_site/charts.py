@@ -1,5 +1,6 @@
 """Charts as inline SVG: the same bytes for the same ranking, colours left to the style sheet."""
 
+from collections import Counter
 from xml.etree import ElementTree as ET
 
 import vl_convert
@@ -40,8 +41,8 @@ def chart(ranking: Ranking, title: str, name: str) -> Markup:
 
 def _spec(ranking: Ranking) -> dict[str, object]:
     """Write the Vega-Lite specification: a line from low to high, a dot at the score, a dashed line at the baseline."""
-    rows = [_datum(str(row.contender), row.score) for row in ranking.ranked if row.score]
-    names = [str(row.contender) for row in ranking.ranked]
+    names = _labels(ranking)
+    rows = [_datum(name, row.score) for name, row in zip(names, ranking.ranked, strict=True) if row.score]
     labels = {"ticks": False, "labelPadding": 10, "labelLimit": 0, "minExtent": LETTER * max(map(len, names))}
     y = {"field": "who", "type": "nominal", "title": None, "sort": names, "axis": labels}
     is_ratio = ranking.metric == "ratio"
@@ -66,6 +67,12 @@ def _spec(ranking: Ranking) -> dict[str, object]:
         "layer": baseline + marks if is_ratio else marks,
         "config": CONFIG,
     }
+
+
+def _labels(ranking: Ranking) -> list[str]:
+    """Name each contender, with its settings only where the name alone is not one of a kind."""
+    keys = Counter(row.contender.key for row in ranking.ranked)
+    return [row.contender.key if keys[row.contender.key] == 1 else str(row.contender) for row in ranking.ranked]
 
 
 def _datum(who: str, score: Metric) -> dict[str, str | float]:
