@@ -50,7 +50,8 @@ def _print_variant(variant: VariantFacts, asked: str, form: str | None) -> None:
     if asked != variant.slug:
         console.print(f"{asked} is carried by [bold]{variant.slug}{f'/{form}' if form else ''}[/bold]\n")
     console.print(f"[bold]{variant.slug}[/bold]  {escape(variant.summary)}")
-    console.print(escape(variant.description), style="dim")
+    for paragraph in variant.description.split("\n\n"):
+        console.print(escape(" ".join(paragraph.split())), style="dim")
     label = "reconstruction from the abstract" if variant.fidelity is Fidelity.RECONSTRUCTED else variant.fidelity
     facts = {
         "paper": f"{variant.paper.title}, {variant.paper.year}",

@@ -5,6 +5,7 @@ declares by looking at the module that an entry point names.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,7 @@ from attnbench.registry.catalogue import paper_of
 
 A = TypeVar("A", bound=type[Attention[Any, Any, Any]])
 
+SECTION = re.compile(r"^(?:Args|Attributes|Raises|Returns|Yields):$", re.MULTILINE)
 ALL_DTYPES = frozenset(Dtype)
 ON_CPU_AND_CUDA = frozenset({"cpu", "cuda"})
 
@@ -182,7 +184,7 @@ def _documentation(thing: Any) -> tuple[str, str]:
     if not text:
         raise TypeError(f"{thing.__qualname__} needs a docstring: its first line is what users read in lists")
     summary, _, rest = text.partition("\n")
-    return summary, rest.strip()
+    return summary, SECTION.split(rest)[0].strip()
 
 
 def _hyperparameters(cls: type) -> dict[str, Scalar]:
