@@ -1,7 +1,9 @@
 """The one judge of the correctness suite: recomputes a case with the definition in float64, and compares."""
 
 import importlib
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +27,9 @@ def judge(variant: type[Attention[Any, Any, Any]], case: Case, seed: int, measur
     expected = _expected(task)
     limit = bound(case.dtype, gradients=case.kind == "gradients")
     found = compare(measured.tensors, expected, limit, task.rounded)
+    if not found.passed and found.error is not None and case.kind in {"forward", "gradients"}:
+        limit = max(limit, 2 * _own_error(task, expected))
+        found = compare(measured.tensors, expected, limit, task.rounded)
     if case.kind in AGAINST_ITSELF and found.passed:
         found = (
             _pairs(expected, 1e-12, "the definition itself") or _pairs(measured.tensors, limit, "the output") or found
@@ -44,6 +49,18 @@ def _expected(task: Task) -> dict[str, Tensor]:
     if case.kind == Property.ROWS_SUM_TO_ONE:
         return {name: (tensor != 0).to(tensor.dtype) for name, tensor in CHECKS[case.kind](task).items()}
     return CHECKS[case.kind](task)
+
+
+def _own_error(task: Task, expected: Mapping[str, Tensor]) -> float:
+    """Return the error of the definition itself, computed in the case's precision on the same operands.
+
+    Some draws are ill-conditioned (a difference of nearly equal terms before a norm): no code gets these digits right,
+    and it would be wrong to ask for more than twice what the definition gives. Half precision counts as float32 inside.
+    """
+    inside = torch.float32 if task.rounded.itemsize < torch.float32.itemsize else task.rounded
+    own = CHECKS[task.case.kind](replace(task, dtype=inside))
+    rounded = {name: one.to(task.rounded) if one.is_floating_point() else one for name, one in own.items()}
+    return compare(rounded, expected, math.inf).error or 0.0
 
 
 def _declared(task: Task) -> Reduction:

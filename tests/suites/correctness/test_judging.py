@@ -172,3 +172,15 @@ def test_a_changed_operand_is_refused():
     found = verdict(vandal, next(case for case in CASES if case.kind == "forward"))
     assert found.status is Status.WRONG
     assert "changed operand q" in found.reason
+
+
+@pytest.mark.parametrize(("offset", "status"), [(-500.0, Status.PASSED), (16_000.0, Status.WRONG)])
+def test_an_ill_conditioned_draw_is_held_to_twice_the_definitions_own_error(offset, status, monkeypatch):
+    def through(far):
+        return lambda operands: (matmul(operands) + far) - far
+
+    monkeypatch.setattr(MultiHead, "mix", staticmethod(through(500.0)))
+    case = next(case for case in CASES if case.kind == "forward" and case.dtype == "float32")
+    found = verdict(through(offset), case)
+    assert found.status is status
+    assert found.metrics["bound"].value > 1e-5
