@@ -109,26 +109,26 @@ def test_a_rebuild_that_would_lose_something_changes_nothing(tmp_path):
     assert not list(tmp_path.glob("*rebuil*"))
 
 
-@pytest.mark.usefixtures("unprivileged")
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_a_read_only_database_can_be_read_and_not_written(open_folder, closed):
+def test_a_read_only_database_can_be_read_and_not_written(open_folder, unprivileged, closed):
     path = open_folder / "results.db"
     ids = fill(path)
     if closed == "file":
         path.chmod(0o444)
     else:
         open_folder.chmod(0o555)
-    assert contents(path) == ids
-    with Store.open(path) as store, pytest.raises(UserError, match="is read-only: make"):
-        store.ingest(make_record(99))
-    assert contents(path) == ids
+    with unprivileged():
+        assert contents(path) == ids
+        with Store.open(path) as store, pytest.raises(UserError, match="is read-only: make"):
+            store.ingest(make_record(99))
+        assert contents(path) == ids
 
 
-@pytest.mark.usefixtures("unprivileged")
-def test_a_folder_that_may_not_be_written(open_folder):
+def test_a_folder_that_may_not_be_written(open_folder, unprivileged):
     open_folder.chmod(0o555)
-    assert "cannot be opened" in refusal(open_folder / "results.db")
-    assert "cannot make the folder" in refusal(open_folder / "deeper" / "results.db")
+    with unprivileged():
+        assert "cannot be opened" in refusal(open_folder / "results.db")
+        assert "cannot make the folder" in refusal(open_folder / "deeper" / "results.db")
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path):
