@@ -21,6 +21,8 @@ lint: .venv/test
 types: .venv/test
 	$(BIN)/mypy
 
+# one thread a test process: more would only wait for each other, and upset the tests that time something
+pytest: export OMP_NUM_THREADS = 1
 pytest: .venv/test
 ifeq ($(CHROMIUM),)
 	@echo "browser tests are left out: no chromium on this machine"
