@@ -54,8 +54,7 @@ def _expected(task: Task) -> dict[str, Tensor]:
 def _own_error(task: Task, expected: Mapping[str, Tensor]) -> float:
     """Return the error of the definition itself, computed in the case's precision on the same operands.
 
-    Some draws are ill-conditioned (a difference of nearly equal terms before a norm): no code gets these digits right,
-    and it would be wrong to ask for more than twice what the definition gives. Half precision counts as float32 inside.
+    Some draws are ill-conditioned: the definition loses digits there too. Half precision counts as float32 inside.
     """
     inside = torch.float32 if task.rounded.itemsize < torch.float32.itemsize else task.rounded
     own = CHECKS[task.case.kind](replace(task, dtype=inside))
